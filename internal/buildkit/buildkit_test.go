@@ -1,0 +1,256 @@
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/org/secure-build/internal/hint"
+)
+
+// TestMain lets the test binary become the private daemon, as ours does.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == ShimCommand {
+		fmt.Fprintln(os.Stderr, Shim(os.Args[2:]))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// tools is where make tools puts the daemon.
+func tools(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("SECURE_BUILD_TOOLS")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "bin", "tools")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "buildkitd")); err != nil {
+		t.Fatalf("%v (make tools builds it)", err)
+	}
+	return dir
+}
+
+func private(t *testing.T, cache string) *Engine {
+	t.Helper()
+	e, err := startPrivate(t.Context(), EngineOptions{
+		CacheDir: cache, Log: io.Discard,
+		Getenv: func(name string) string {
+			if name == "PATH" {
+				return tools(t) + ":" + os.Getenv("PATH")
+			}
+			return ""
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// context makes a build context whose image has a shell.
+func buildContext(t *testing.T, dockerfile string) string {
+	t.Helper()
+	dir := t.TempDir()
+	busybox, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		t.Fatalf("%v (the package busybox-static has it)", err)
+	}
+	for name, data := range map[string][]byte{"busybox": busybox, "Dockerfile": []byte(dockerfile)} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const shell = "FROM scratch AS base\nCOPY busybox /bin/sh\nRUN [\"/bin/sh\", \"--install\", \"/bin\"]\n"
+
+// plainLog redacts one word, to show that the joiner is used.
+type plainLog struct {
+	dst  io.Writer
+	held bytes.Buffer
+}
+
+func (l *plainLog) Write(p []byte) (int, error) { return l.held.Write(p) }
+func (l *plainLog) Flush() error {
+	_, err := l.dst.Write(bytes.ReplaceAll(l.held.Bytes(), []byte("canary"), []byte("[masked]")))
+	l.held.Reset()
+	return err
+}
+
+func output(w io.Writer) Output {
+	return Output{
+		W: w, Progress: "plain",
+		Redact: func(s string) string { return strings.ReplaceAll(s, "canary", "[masked]") },
+		NewLog: func(dst io.Writer) LogWriter { return &plainLog{dst: dst} },
+	}
+}
+
+// TestPrivateDaemon runs a real one: it builds with secrets as a file and in
+// the environment, keeps neither on disk while the step runs, and leaves no
+// process behind.
+func TestPrivateDaemon(t *testing.T) {
+	cache := t.TempDir()
+	e := private(t, cache)
+	closed := false
+	defer func() {
+		if !closed {
+			_ = e.Close()
+		}
+	}()
+	const value = "s3cr3t-on-the-way-0123456789"
+	dir := buildContext(t, shell+`RUN --mount=type=secret,id=file --mount=type=secret,id=env,env=TOKEN,required=true \
+ test "$(cat /run/secrets/file)" = "$TOKEN" && sleep 1 && echo the canary says ok && echo ${#TOKEN} > /length
+`)
+	store, err := contentlocal.NewStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan string)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { done <- watchDisk(ctx, cache, value) }()
+	var log bytes.Buffer
+	res, err := e.Solve(t.Context(), Request{
+		Context: dir, Store: store,
+		Secret: func(string) ([]byte, error) { return []byte(value), nil },
+	}, output(&log))
+	cancel()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	if found := <-done; found != "" {
+		t.Errorf("the value was on disk during the build, in %s", found)
+	}
+	if _, err := store.Info(t.Context(), res.Root.Digest); err != nil {
+		t.Errorf("the image did not reach the store: %v", err)
+	}
+	if !strings.Contains(log.String(), "the [masked] says ok") || strings.Contains(log.String(), "canary") {
+		t.Errorf("the log is not redacted:\n%s", &log)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	closed = true
+	if out, err := exec.Command("pgrep", "-f", cache).Output(); err == nil {
+		t.Errorf("processes were left: %s", out)
+	}
+	e = private(t, cache) // the cache is kept, and the lock was given back
+	log.Reset()
+	if _, err := e.Solve(t.Context(), Request{
+		Context: dir, Store: store,
+		Secret: func(string) ([]byte, error) { return []byte(value), nil },
+	}, output(&log)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(log.String(), "CACHED") {
+		t.Errorf("the second run used no cache:\n%s", &log)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// watchDisk looks for a value in the small files below dir until ctx ends. It
+// sees the disk only: the daemon's mounts are in a namespace of its own.
+func watchDisk(ctx context.Context, dir, value string) (found string) {
+	for ctx.Err() == nil {
+		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() {
+				return nil
+			}
+			if fi, err := d.Info(); err != nil || fi.Size() > 1<<16 {
+				return nil
+			}
+			if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, []byte(value)) {
+				found = path
+			}
+			return nil
+		})
+	}
+	return found
+}
+
+func TestSolveUnknownSecret(t *testing.T) {
+	e := private(t, t.TempDir())
+	defer e.Close()
+	store, err := contentlocal.NewStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = e.Solve(t.Context(), Request{
+		Context: buildContext(t, shell+"RUN --mount=type=secret,id=nope true\n"), Store: store,
+		Secret: func(id string) ([]byte, error) { return nil, fmt.Errorf("%s: %w", id, os.ErrNotExist) },
+	}, output(io.Discard))
+	if err == nil || !strings.Contains(err.Error(), `asks for a secret "nope"`) {
+		t.Errorf("got %v, want an error that names the id (I7)", err)
+	}
+}
+
+func TestConnectNamesTheAddress(t *testing.T) {
+	_, err := Connect(t.Context(), EngineOptions{Builder: "unix:///nonexistent/bk.sock", Getenv: func(string) string { return "" }})
+	if err == nil || !strings.Contains(err.Error(), "unix:///nonexistent/bk.sock") || len(hint.Of(err)) == 0 {
+		t.Errorf("got %v with hints %v, want the address and a hint", err, hint.Of(err))
+	}
+}
+
+func TestContract(t *testing.T) {
+	tests := []struct {
+		name, dockerfile string
+		req              Request
+		ids              []string
+		mounted          string
+		err, hint        string
+	}{
+		{"all there", "FROM scratch\nRUN --mount=type=secret,id=a --mount=type=secret,id=b,env=B x\n", Request{}, []string{"a", "b"}, "a b", "", ""},
+		{"typo", "FROM scratch\n\nRUN --mount=type=secret,id=npm_tokn x\n", Request{}, []string{"npm_token"}, "npm_tokn", `Dockerfile:3: no source gives the secret "npm_tokn"`, `did you mean "npm_token"?`},
+		{"no secrets at all", "FROM scratch\nRUN --mount=type=secret,id=a x\n", Request{}, nil, "a", `"a"`, "no secrets were given"},
+		{"none near", "FROM scratch\nRUN --mount=type=secret,id=database x\n", Request{}, []string{"npm"}, "database", `"database"`, "there are npm"},
+		{"another stage's", "FROM scratch AS other\nRUN --mount=type=secret,id=a x\nFROM scratch\nRUN x\n", Request{}, nil, "", "", ""},
+		{"target", "FROM scratch AS one\nRUN --mount=type=secret,id=a x\nFROM scratch\nRUN x\n", Request{Target: "one"}, nil, "a", `Dockerfile:2`, "no secrets"},
+		{"copied stage", "FROM scratch AS one\nRUN --mount=type=secret,id=a x\nFROM scratch\nCOPY --from=one /x /x\n", Request{}, nil, "a", `Dockerfile:2`, "no secrets"},
+		{"arg in id", "FROM scratch\nARG E=dev\nRUN --mount=type=secret,id=key_${E} x\n", Request{BuildArgs: map[string]string{"E": "prod"}}, []string{"key_dev"}, "key_prod", `"key_prod"`, "key_dev"},
+		{"heredoc", "FROM scratch\nRUN --mount=type=secret,id=a <<EOF\nx\nEOF\n", Request{}, nil, "a", `Dockerfile:2`, ""},
+		{"base image", "FROM registry.example.com/base\nRUN --mount=type=secret,id=a x\n", Request{}, []string{"a"}, "a", "", ""},
+		{"not a Dockerfile", "HELLO\n", Request{}, nil, "", "reading Dockerfile", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(tt.dockerfile), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			tt.req.Context = dir
+			mounted, err := Contract(t.Context(), tt.req, tt.ids)
+			if got := strings.Join(mounted, " "); got != tt.mounted {
+				t.Errorf("mounted: got %q, want %q", got, tt.mounted)
+			}
+			if tt.err == "" {
+				if err != nil {
+					t.Errorf("got %v", err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Fatalf("got %v, want %q", err, tt.err)
+			}
+			if !strings.Contains(strings.Join(hint.Of(err), "\n"), tt.hint) {
+				t.Errorf("hints: got %q, want %q", hint.Of(err), tt.hint)
+			}
+			if tt.mounted != "" && !errors.Is(err, ErrContract) {
+				t.Error("the error does not wrap ErrContract")
+			}
+		})
+	}
+}

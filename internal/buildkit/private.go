@@ -1,0 +1,196 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/org/secure-build/internal/hint"
+)
+
+const (
+	startTimeout = 60 * time.Second // a cold start with a large cache takes a few
+	stopTimeout  = 10 * time.Second // from SIGTERM to SIGKILL
+	logTail      = 8 << 10          // bytes of the daemon's log that are kept for an error
+	maxSocket    = 100              // a Unix socket's path may have 107 bytes (sun_path)
+)
+
+// daemonEnv lists what a private daemon inherits of our environment. It is an
+// allow-list, since ours holds SOPS keys, registry tokens and whatever else a
+// CI job carries.
+var daemonEnv = []string{
+	"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+	"SSL_CERT_FILE", "SSL_CERT_DIR", "DBUS_SESSION_BUS_ADDRESS",
+}
+
+// A private daemon: its parts, and where it keeps what.
+type daemon struct {
+	buildkitd   string // the binary
+	runtime     string // runc or crun
+	rootlesskit string // "" as root
+	root        string // state: the cache, kept between runs
+	socket      string
+	log         *tail
+}
+
+// startPrivate starts our own buildkitd and waits until it answers. One run at
+// a time uses the cache; a second one waits and says so.
+func startPrivate(ctx context.Context, opts EngineOptions) (_ *Engine, err error) {
+	d, err := findDaemon(opts)
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range []string{d.root, d.tmp(), filepath.Dir(d.socket)} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("starting buildkitd: %w", err)
+		}
+	}
+	unlock, err := lock(ctx, filepath.Join(d.root, "secure-build.lock"), func() {
+		fmt.Fprintf(opts.Log, "waiting for another secure-build that uses the cache in %s\n", d.root)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("locking the build cache: %w", err)
+	}
+	// The lock is ours, so whatever a run that was killed has left here is nobody's.
+	if err := errors.Join(os.RemoveAll(d.tmp()), os.Mkdir(d.tmp(), 0o700)); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting buildkitd: %w", err), unlock())
+	}
+	_ = os.Remove(d.socket)
+
+	stop, died, err := d.start(d.env(os.Environ()))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting buildkitd: %w", err), unlock())
+	}
+	end := func() error { stop(); return unlock() }
+	e, err := d.wait(ctx, died)
+	if err != nil {
+		return nil, errors.Join(err, end())
+	}
+	e.stop = end
+	return e, nil
+}
+
+// findDaemon looks for the parts of a private daemon in PATH, beside our
+// binary and in the folder "tools" beside it (where make tools puts them).
+func findDaemon(opts EngineOptions) (*daemon, error) {
+	dirs := filepath.SplitList(opts.Getenv("PATH"))
+	if opts.Executable != "" {
+		self := filepath.Dir(opts.Executable)
+		dirs = append([]string{self, filepath.Join(self, "tools")}, dirs...)
+	}
+	find := func(names ...string) string {
+		for _, name := range names {
+			for _, dir := range dirs {
+				if p, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(p) {
+					return p
+				}
+			}
+		}
+		return ""
+	}
+	d := &daemon{
+		buildkitd: find("buildkitd"),
+		runtime:   find("buildkit-runc", "runc", "crun"),
+		root:      filepath.Join(opts.CacheDir, "buildkit"),
+		log:       &tail{max: logTail},
+	}
+	if d.buildkitd == "" {
+		return nil, hint.Wrap(errors.New("no BuildKit: none was named, none listens on its usual socket, and no buildkitd is in PATH"),
+			"set BUILDKIT_HOST, or put buildkitd and runc in PATH (make tools builds buildkitd; runc is a package of Debian and Ubuntu)")
+	}
+	if d.runtime == "" {
+		return nil, hint.Wrap(errors.New("starting buildkitd: neither runc nor crun is in PATH"), "install the package runc")
+	}
+	if os.Geteuid() != 0 {
+		if d.rootlesskit = find("rootlesskit"); d.rootlesskit == "" {
+			return nil, hint.Wrap(errors.New("starting buildkitd as an ordinary user: rootlesskit is not in PATH"),
+				"install the packages rootlesskit and uidmap, or set BUILDKIT_HOST")
+		}
+	}
+	d.socket = filepath.Join(d.root, "run", "buildkitd.sock")
+	if len(d.socket) > maxSocket {
+		d.socket = filepath.Join(os.TempDir(), fmt.Sprintf("secure-build-%d", os.Geteuid()), "buildkitd.sock")
+	}
+	return d, nil
+}
+
+func (d *daemon) tmp() string { return filepath.Join(d.root, "tmp") }
+
+// args is the daemon's command line. What is not said here is the daemon's
+// default or comes from its own buildkitd.toml (registry mirrors, for example).
+func (d *daemon) args() []string {
+	return []string{
+		"--root", d.root,
+		"--addr", "unix://" + d.socket,
+		"--oci-worker=true", "--oci-worker-binary", d.runtime, "--containerd-worker=false",
+		"--otel-socket-path", filepath.Join(filepath.Dir(d.socket), "otel.sock"),
+	}
+}
+
+// env cuts ours down to the allow-list.
+func (d *daemon) env(environ []string) []string {
+	var env []string
+	for _, kv := range environ {
+		if name, _, _ := strings.Cut(kv, "="); slices.Contains(daemonEnv, name) {
+			env = append(env, kv)
+		}
+	}
+	return append(env, "TMPDIR="+d.tmp())
+}
+
+// wait returns when the daemon answers, has died, or takes too long.
+func (d *daemon) wait(ctx context.Context, died <-chan error) (*Engine, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		select {
+		case err := <-died:
+			return nil, hint.Wrap(fmt.Errorf("starting buildkitd: it ended: %w\n%s", err, d.log),
+				"a private daemon needs root, or user namespaces with rootlesskit and uidmap; otherwise set BUILDKIT_HOST")
+		case <-ctx.Done():
+			return nil, fmt.Errorf("starting buildkitd: %w\n%s", ctx.Err(), d.log)
+		case <-time.After(20 * time.Millisecond):
+		}
+		if !answers(d.socket) {
+			continue
+		}
+		e, err := dial(ctx, "private", "unix://"+d.socket, startTimeout)
+		if err == nil {
+			return e, nil
+		}
+	}
+}
+
+// tail keeps the end of what is written to it.
+type tail struct {
+	mu  sync.Mutex
+	max int
+	buf []byte
+}
+
+var _ io.Writer = (*tail)(nil)
+
+func (t *tail) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf = append(t.buf, p...)
+	if over := len(t.buf) - t.max; over > 0 {
+		t.buf = append(t.buf[:0], t.buf[over:]...)
+	}
+	return len(p), nil
+}
+
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.buf))
+}

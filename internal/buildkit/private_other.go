@@ -1,0 +1,20 @@
+//go:build !linux
+
+package buildkit
+
+import (
+	"context"
+	"errors"
+)
+
+// ShimCommand exists on Linux only.
+const ShimCommand = "__buildkitd"
+
+var errLinux = errors.New("a private buildkitd runs on Linux only")
+
+// Shim exists on Linux only.
+func Shim([]string) error { return errLinux }
+
+func (d *daemon) start([]string) (func(), <-chan error, error) { return nil, nil, errLinux }
+
+func lock(context.Context, string, func()) (func() error, error) { return nil, errLinux }

@@ -1,0 +1,233 @@
+package buildkit
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/docker/cli/cli/config/configfile"
+	"github.com/docker/cli/cli/config/types"
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	"github.com/moby/buildkit/session"
+	"github.com/moby/buildkit/session/auth/authprovider"
+	"github.com/moby/buildkit/session/secrets"
+	"github.com/moby/buildkit/session/secrets/secretsprovider"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/hint"
+	"github.com/tonistiigi/fsutil"
+	"golang.org/x/sync/errgroup"
+)
+
+// Request is one build, in the words of docker buildx build.
+type Request struct {
+	Context    string // folder
+	Dockerfile string // path; "" is Dockerfile in the context
+	Target     string
+	BuildArgs  map[string]string
+	Labels     map[string]string
+	Platforms  []string // linux/amd64, …; none is the daemon's own
+	Tags       []string // references; the image is only named by them here
+	NoCache    bool
+	Pull       bool // ask the registry for newer base images
+
+	// Secret returns the value of a mounted secret. An error that wraps
+	// os.ErrNotExist says that there is none of this id.
+	Secret func(id string) ([]byte, error)
+	// Credentials for pulling base images.
+	Docker *configfile.ConfigFile
+	// Store receives the image's blobs.
+	Store content.Store
+}
+
+// Result is what was built.
+type Result struct {
+	Root     ocispecs.Descriptor // of the image or index that a tag will point at
+	Metadata map[string]string   // the exporter's response, as in buildx's metadata file
+}
+
+// Solve builds and exports into req.Store. Everything that BuildKit says on
+// the way goes to out.
+func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, error) {
+	opt, err := e.options(req)
+	if err != nil {
+		return Result{}, err
+	}
+	display, err := out.display()
+	if err != nil {
+		return Result{}, err
+	}
+	var resp *client.SolveResponse
+	raw, clean := make(chan *client.SolveStatus), make(chan *client.SolveStatus)
+	eg, ctx := errgroup.WithContext(ctx)
+	eg.Go(func() (err error) {
+		resp, err = e.client.Solve(ctx, nil, opt, raw)
+		return err
+	})
+	eg.Go(func() error { out.redact(raw, clean); return nil })
+	eg.Go(func() error {
+		// Not ctx: what the daemon says about a failed or cancelled build is shown too.
+		_, err := display.UpdateFrom(context.WithoutCancel(ctx), clean)
+		return err
+	})
+	if err := eg.Wait(); err != nil {
+		return Result{}, explain(err)
+	}
+	root, err := rootOf(resp.ExporterResponse)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Root: root, Metadata: resp.ExporterResponse}, nil
+}
+
+// options translates a request for the Dockerfile frontend.
+func (e *Engine) options(req Request) (client.SolveOpt, error) {
+	dockerfile := req.dockerfile()
+	contextFS, err := fsutil.NewFS(req.Context)
+	if err != nil {
+		return client.SolveOpt{}, fmt.Errorf("reading the build context: %w", err)
+	}
+	dockerfileFS, err := fsutil.NewFS(filepath.Dir(dockerfile))
+	if err != nil {
+		return client.SolveOpt{}, fmt.Errorf("reading the Dockerfile's folder: %w", err)
+	}
+	attrs := map[string]string{"filename": filepath.Base(dockerfile)}
+	if req.Target != "" {
+		attrs["target"] = req.Target
+	}
+	if len(req.Platforms) > 0 {
+		attrs["platform"] = strings.Join(req.Platforms, ",")
+	}
+	if req.NoCache {
+		attrs["no-cache"] = ""
+	}
+	if req.Pull {
+		attrs["image-resolve-mode"] = "pull"
+	}
+	for k, v := range req.BuildArgs {
+		attrs["build-arg:"+k] = v
+	}
+	for k, v := range req.Labels {
+		attrs["label:"+k] = v
+	}
+	export := map[string]string{"tar": "false"}
+	if len(req.Tags) > 0 {
+		export["name"] = strings.Join(req.Tags, ",")
+	}
+	abs, err := filepath.Abs(req.Context)
+	if err != nil {
+		return client.SolveOpt{}, err
+	}
+	key := sha256.Sum256([]byte(abs)) // lets the daemon fetch only what changed in this folder
+	return client.SolveOpt{
+		Frontend:      "dockerfile.v0",
+		FrontendAttrs: attrs,
+		LocalMounts:   map[string]fsutil.FS{"context": contextFS, "dockerfile": dockerfileFS},
+		SharedKey:     hex.EncodeToString(key[:16]),
+		Exports:       []client.ExportEntry{{Type: client.ExporterOCI, Attrs: export, OutputStore: req.Store}},
+		Session: []session.Attachable{
+			secretsprovider.NewSecretProvider(store{req.Secret}),
+			authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: credentials(req.Docker)}),
+		},
+		// Keeps this build's log, in which a step may have printed a secret,
+		// out of the daemon's build history (I1).
+		Internal: true,
+	}, nil
+}
+
+func (r Request) dockerfile() string {
+	if r.Dockerfile != "" {
+		return r.Dockerfile
+	}
+	return filepath.Join(r.Context, "Dockerfile")
+}
+
+// credentials looks up a registry's login in Docker's configuration.
+func credentials(cf *configfile.ConfigFile) authprovider.AuthConfigProvider {
+	if cf != nil {
+		return authprovider.LoadAuthConfig(cf)
+	}
+	return func(context.Context, string, []string, authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
+		return types.AuthConfig{}, nil
+	}
+}
+
+// store answers BuildKit's questions for secrets.
+//
+// An id that we do not have is an error, not secrets.ErrNotFound: with that, a
+// mount that is not "required" would be left out in silence, which is how an
+// image gets built without its secret (I7). The contract check says it earlier
+// and better; this is for what it cannot see, such as a frontend of its own.
+// The ids that BuildKit asks for by itself, for git and HTTP sources, are
+// different: there "none" is the usual answer.
+type store struct {
+	get func(string) ([]byte, error)
+}
+
+func (s store) GetSecret(_ context.Context, id string) ([]byte, error) {
+	v, err := s.get(id)
+	if !errors.Is(err, os.ErrNotExist) {
+		return v, err
+	}
+	for _, own := range []string{"GIT_AUTH_HEADER", "GIT_AUTH_TOKEN", "HTTP_AUTH_HEADER_", "HTTP_AUTH_TOKEN_"} {
+		if strings.HasPrefix(id, own) {
+			return nil, secrets.ErrNotFound
+		}
+	}
+	return nil, fmt.Errorf("the build asks for a secret %q that no source gives", id)
+}
+
+// rootOf reads the descriptor of the image from the exporter's response.
+func rootOf(resp map[string]string) (ocispecs.Descriptor, error) {
+	var desc ocispecs.Descriptor
+	b, err := base64.StdEncoding.DecodeString(resp[exptypes.ExporterImageDescriptorKey])
+	if err == nil {
+		err = json.Unmarshal(b, &desc)
+	}
+	if err == nil && desc.Digest == "" {
+		err = errors.New("it names no image")
+	}
+	if err != nil {
+		return desc, fmt.Errorf("reading BuildKit's answer: %w", err)
+	}
+	return desc, nil
+}
+
+// MetadataJSON is the metadata file as buildx and buildctl write it: values
+// that are base64 of a JSON object are shown as the object.
+func MetadataJSON(resp map[string]string) ([]byte, error) {
+	out := map[string]any{}
+	for k, v := range maps.All(resp) {
+		out[k] = v
+		dt, err := base64.StdEncoding.DecodeString(v)
+		var raw map[string]any
+		if err == nil && json.Unmarshal(dt, &raw) == nil && len(raw) > 0 {
+			out[k] = json.RawMessage(dt)
+		}
+	}
+	return json.MarshalIndent(out, "", "  ")
+}
+
+// explain adds what is known about BuildKit's most common errors.
+func explain(err error) error {
+	msg := err.Error()
+	err = fmt.Errorf("building: %w", err)
+	switch {
+	case strings.Contains(msg, "did not complete successfully"):
+		return hint.Wrap(err, "the step's own output is above; a secret is there only in the RUN that mounts it")
+	case strings.Contains(msg, "asks for a secret"):
+		return hint.Wrap(err, "name it with --sops or --secret")
+	case strings.Contains(msg, "failed to read dockerfile"):
+		return hint.Wrap(err, "name the Dockerfile with --file")
+	}
+	return err
+}

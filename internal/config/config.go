@@ -1,0 +1,114 @@
+// Package config is the one table of options: the flag, the environment
+// variable, the CI input and the line in the documentation of an option are all
+// made from its row here, and tests hold them together.
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A Kind is what an option takes.
+type Kind int
+
+const (
+	String Kind = iota
+	Bool
+	List // a flag given many times; in the environment, one item a line
+)
+
+// An Option is one row of the table.
+type Option struct {
+	Flag    string // long name without dashes
+	Short   string // one letter, or ""
+	Kind    Kind
+	Default string
+	Arg     string // what the value is called in help; "" for Bool
+	Usage   string // one sentence, lower case, no final period
+	Group   string // heading in the help and in the README
+}
+
+// Env is the environment variable that sets the option when its flag is not
+// given: SECURE_BUILD_ and the flag, upper-cased, dashes as underscores.
+func (o Option) Env() string {
+	return "SECURE_BUILD_" + strings.ToUpper(strings.ReplaceAll(o.Flag, "-", "_"))
+}
+
+// The groups, in the order in which they are shown.
+const (
+	GroupBuild   = "Build (as in docker buildx build)"
+	GroupSecrets = "Secrets"
+	GroupPush    = "Push"
+	GroupOutput  = "Output"
+	GroupEngine  = "Engine"
+)
+
+// Groups lists them.
+var Groups = []string{GroupSecrets, GroupBuild, GroupPush, GroupOutput, GroupEngine}
+
+// Build is the table of "secure-build build".
+var Build = []Option{
+	{Flag: "sops", Kind: List, Arg: "[ID=]FILE[#KEY]", Group: GroupSecrets,
+		Usage: "SOPS file to take secrets from: every encrypted value, one (FILE#db.password), one under another name (ID=FILE#KEY), or the whole document as one file (ID=FILE)"},
+	{Flag: "secret", Kind: List, Arg: "id=ID[,src=FILE|,env=NAME|,sops=FILE#KEY]", Group: GroupSecrets,
+		Usage: "secret as in docker buildx build, or a value of a SOPS file"},
+	{Flag: "allow-key-source", Kind: List, Arg: "ENDPOINT", Group: GroupSecrets,
+		Usage: "decryption endpoint (KMS key, Vault address, Key Vault URL) that only the SOPS file names and that may be used"},
+	{Flag: "require-ram", Kind: Bool, Group: GroupSecrets,
+		Usage: "fail rather than keep a decrypted secret anywhere but in memory"},
+	{Flag: "allow-disk", Kind: Bool, Group: GroupSecrets,
+		Usage: "where no memory-backed files are to be had, keep decrypted secrets on disk"},
+
+	{Flag: "file", Short: "f", Kind: String, Arg: "FILE", Group: GroupBuild, Usage: "Dockerfile (default CONTEXT/Dockerfile)"},
+	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupBuild, Usage: "name of the image, such as registry.example.com/team/app:1.2"},
+	{Flag: "target", Kind: String, Arg: "STAGE", Group: GroupBuild, Usage: "stage to build"},
+	{Flag: "build-arg", Kind: List, Arg: "NAME[=VALUE]", Group: GroupBuild, Usage: "build argument; without a value it is taken from the environment"},
+	{Flag: "label", Kind: List, Arg: "NAME=VALUE", Group: GroupBuild, Usage: "label of the image"},
+	{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index"},
+	{Flag: "no-cache", Kind: Bool, Group: GroupBuild, Usage: "run every step again"},
+	{Flag: "pull", Kind: Bool, Group: GroupBuild, Usage: "ask the registry for newer base images"},
+
+	{Flag: "push", Kind: Bool, Group: GroupPush, Usage: "push to every tag after a clean scan, exactly what was scanned"},
+	{Flag: "registry-username", Kind: String, Arg: "NAME", Group: GroupPush, Usage: "login for the registry (default: Docker's credential files)"},
+	{Flag: "registry-password-stdin", Kind: Bool, Group: GroupPush, Usage: "read the registry's password from standard input"},
+
+	{Flag: "progress", Kind: String, Default: "auto", Arg: "auto|plain|tty|rawjson|quiet", Group: GroupOutput, Usage: "how to show the build"},
+	{Flag: "metadata-file", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the build's metadata as JSON, with the keys of buildx"},
+	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id"},
+	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write findings.json, summary.md and receipt.json there"},
+
+	{Flag: "builder", Kind: String, Arg: "ADDRESS", Group: GroupEngine,
+		Usage: "BuildKit daemon, such as unix:///run/buildkit/buildkitd.sock or tcp://host:1234 (default: BUILDKIT_HOST, a daemon on its usual socket, or a private one)"},
+	{Flag: "cache-dir", Kind: String, Arg: "DIR", Group: GroupEngine, Usage: "where the private daemon keeps its cache (default: secure-build in the user's cache folder)"},
+}
+
+// Pairs reads NAME=VALUE items. A NAME alone is looked up in the environment
+// when lookup is given, and left out if it is not set, as docker build does.
+func Pairs(what string, items []string, lookup func(string) (string, bool)) (map[string]string, error) {
+	pairs := map[string]string{}
+	for _, item := range items {
+		name, value, ok := strings.Cut(item, "=")
+		if name == "" || !ok && lookup == nil {
+			return nil, fmt.Errorf("reading --%s %q: want NAME=VALUE", what, item)
+		}
+		if !ok {
+			if value, ok = lookup(name); !ok {
+				continue
+			}
+		}
+		pairs[name] = value
+	}
+	return pairs, nil
+}
+
+// Lines splits the environment's form of a List: one item a line, blank lines
+// and white space around an item left out.
+func Lines(s string) []string {
+	var items []string
+	for line := range strings.Lines(s) {
+		if line = strings.TrimSpace(line); line != "" {
+			items = append(items, line)
+		}
+	}
+	return items
+}

@@ -1,0 +1,118 @@
+// Package finding holds what a scan says: findings, the verdict, and how much
+// was looked at. It has none of the scanner's weight, so every stage may use it.
+//
+// A finding names the secret, the encoding and the place. It never holds the
+// value, nor an unkeyed digest of it.
+package finding
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Version is the version of findings.json's fields.
+const Version = 1
+
+// A Verdict is the outcome of a scan. Only Clean may be pushed.
+type Verdict string
+
+const (
+	Clean      Verdict = "clean"      // everything was read and nothing was found
+	Leaked     Verdict = "leaked"     // at least one finding that blocks
+	Incomplete Verdict = "incomplete" // something could not be read; not clean
+)
+
+// Severity says whether a finding blocks the push.
+type Severity string
+
+const (
+	Error   Severity = "error"   // blocks
+	Warning Severity = "warning" // is reported
+)
+
+// RuleKnownValue is the rule of a finding of a value that we know.
+const RuleKnownValue = "known-value"
+
+// Fields in which a finding may lie, beside file contents ("").
+const (
+	FieldPath       = "path"       // a file's name in a layer
+	FieldLink       = "link"       // a link's target in a layer
+	FieldHeader     = "header"     // any other part of a tar header: PAX records, xattrs, owners
+	FieldConfig     = "config"     // a JSON blob whose part could not be told
+	FieldManifest   = "manifest"   // a manifest or an index
+	FieldAnnotation = "annotation" // an annotation of a manifest, an index or a descriptor
+)
+
+// A Finding is one place where a secret was found.
+type Finding struct {
+	Rule        string   `json:"rule"`
+	Severity    Severity `json:"severity"`
+	Secret      string   `json:"secret,omitempty"`      // the secret's id
+	Origin      string   `json:"origin,omitempty"`      // where the secret came from: secrets.yaml#db.password
+	Encoding    string   `json:"encoding,omitempty"`    // raw, base64, hex, …
+	Platform    string   `json:"platform,omitempty"`    // linux/amd64
+	Blob        string   `json:"blob,omitempty"`        // digest of the blob: sha256:…
+	Layer       int      `json:"layer"`                 // index of the layer in its image, from 0; -1 for other blobs
+	Path        string   `json:"path,omitempty"`        // file in the layer
+	Field       string   `json:"field,omitempty"`       // part of a config, manifest or tar header, such as config.Env[3]
+	Offset      int64    `json:"offset"`                // in bytes, from the start of the file or of the blob
+	Line        int      `json:"line,omitempty"`        // line of the Dockerfile, from 1
+	Instruction string   `json:"instruction,omitempty"` // the instruction that made the layer, as history has it
+	Fingerprint string   `json:"fingerprint"`           // stable over runs; no digest of the value
+}
+
+// Sign fills in the fingerprint: a digest of the names in the finding, stable
+// over rebuilds (neither the blob's digest nor the offset is in it).
+func (f *Finding) Sign() {
+	h := sha256.Sum256([]byte(strings.Join([]string{
+		f.Rule, f.Secret, f.Origin, f.Encoding, f.Platform, strconv.Itoa(f.Layer), f.Path, f.Field,
+	}, "\x00")))
+	f.Fingerprint = hex.EncodeToString(h[:16])
+}
+
+// Unread is something that a scan could not look at, with the reason.
+type Unread struct {
+	Blob   string `json:"blob"`
+	Path   string `json:"path,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// Coverage says how much was looked at.
+type Coverage struct {
+	Blobs  int      `json:"blobs"`
+	Bytes  int64    `json:"bytes"` // uncompressed
+	Unread []Unread `json:"unread"`
+}
+
+// Image names the scanned image.
+type Image struct {
+	Digest    string   `json:"digest"`
+	Platforms []string `json:"platforms"`
+}
+
+// Report is everything that a scan says; findings.json is this, and every other
+// report is made from it.
+type Report struct {
+	Version  int       `json:"version"`
+	Image    Image     `json:"image"`
+	Verdict  Verdict   `json:"verdict"`
+	Coverage Coverage  `json:"coverage"`
+	Findings []Finding `json:"findings"`
+}
+
+// Judge sets the verdict: leaked when a finding blocks, incomplete when
+// something was not read or nothing was, clean otherwise.
+func (r *Report) Judge() {
+	blocks := func(f Finding) bool { return f.Severity != Warning }
+	switch {
+	case slices.ContainsFunc(r.Findings, blocks):
+		r.Verdict = Leaked
+	case len(r.Coverage.Unread) > 0 || r.Coverage.Blobs == 0:
+		r.Verdict = Incomplete
+	default:
+		r.Verdict = Clean
+	}
+}

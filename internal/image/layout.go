@@ -1,0 +1,98 @@
+// Package image holds the image between the build and the push: an OCI layout
+// in a folder of our own, written by BuildKit through a content store that
+// hands every blob on while it arrives, so that a scanner reads the bytes once.
+package image
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/containerd/containerd/v2/core/content"
+	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// maxIndexSize bounds what is read of an index.json, in bytes.
+const maxIndexSize = 4 << 20
+
+// A Layout is an OCI image layout on disk
+// (https://github.com/opencontainers/image-spec/blob/main/image-layout.md).
+type Layout struct {
+	dir   string
+	store content.Store
+}
+
+// Create makes an empty layout in dir, which must not exist yet. The folder is
+// the user's own (0700): until the scan has said otherwise, what is in it may
+// hold a secret.
+func Create(dir string) (*Layout, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the image layout: %w", err)
+	}
+	store, err := contentlocal.NewStore(dir)
+	if err != nil {
+		return nil, fmt.Errorf("creating the image layout: %w", err)
+	}
+	header, err := json.Marshal(ocispecs.ImageLayout{Version: ocispecs.ImageLayoutVersion})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, ocispecs.ImageLayoutFile), header, 0o600); err != nil {
+		return nil, fmt.Errorf("creating the image layout: %w", err)
+	}
+	return &Layout{dir: dir, store: store}, nil
+}
+
+// Dir is the folder of the layout.
+func (l *Layout) Dir() string { return l.dir }
+
+// Remove deletes the layout with everything in it.
+func (l *Layout) Remove() error { return os.RemoveAll(l.dir) }
+
+// SetRoot writes index.json with one image in it: the one that was built.
+func (l *Layout) SetRoot(root ocispecs.Descriptor) error {
+	index := ocispecs.Index{MediaType: ocispecs.MediaTypeImageIndex, Manifests: []ocispecs.Descriptor{root}}
+	index.SchemaVersion = 2
+	b, err := json.Marshal(index)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(l.dir, ocispecs.ImageIndexFile), b, 0o600); err != nil {
+		return fmt.Errorf("writing the layout's index: %w", err)
+	}
+	return nil
+}
+
+// Root is the descriptor of the one image in the layout.
+func (l *Layout) Root() (ocispecs.Descriptor, error) {
+	f, err := os.Open(filepath.Join(l.dir, ocispecs.ImageIndexFile))
+	if err != nil {
+		return ocispecs.Descriptor{}, fmt.Errorf("reading the layout's index: %w", err)
+	}
+	defer f.Close()
+	var index ocispecs.Index
+	if err := json.NewDecoder(io.LimitReader(f, maxIndexSize)).Decode(&index); err != nil {
+		return ocispecs.Descriptor{}, fmt.Errorf("reading the layout's index: %w", err)
+	}
+	if len(index.Manifests) != 1 {
+		return ocispecs.Descriptor{}, fmt.Errorf("reading the layout's index: %d images in it, want one", len(index.Manifests))
+	}
+	return index.Manifests[0], nil
+}
+
+// Open reads a blob.
+func (l *Layout) Open(dgst string) (io.ReadCloser, error) {
+	d, err := digest.Parse(dgst)
+	if err != nil {
+		return nil, fmt.Errorf("reading the blob %q: %w", dgst, err)
+	}
+	f, err := os.Open(filepath.Join(l.dir, ocispecs.ImageBlobsDir, d.Algorithm().String(), d.Encoded()))
+	if err != nil {
+		return nil, fmt.Errorf("reading the blob %s: %w", dgst, err)
+	}
+	return f, nil
+}

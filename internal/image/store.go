@@ -1,0 +1,102 @@
+package image
+
+import (
+	"context"
+	"io"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/opencontainers/go-digest"
+)
+
+// Watch is told of each blob as its first byte arrives. It returns where the
+// blob's bytes are to be copied to, and a func that is called once at its end:
+// whole is true if the blob arrived from its first byte to its last and its
+// digest is right. A blob that did not is nobody's word: read it again from
+// the layout.
+type Watch func(digest string) (w io.Writer, end func(whole bool))
+
+// Store returns the content store that BuildKit exports into. Every blob that
+// is written to it goes through watch on its way.
+func (l *Layout) Store(watch Watch) content.Store {
+	return watchedStore{l.store, watch}
+}
+
+type watchedStore struct {
+	content.Store
+	watch Watch
+}
+
+func (s watchedStore) Writer(ctx context.Context, opts ...content.WriterOpt) (content.Writer, error) {
+	var wo content.WriterOpts
+	for _, opt := range opts {
+		if err := opt(&wo); err != nil {
+			return nil, err
+		}
+	}
+	w, err := s.Store.Writer(ctx, opts...)
+	if err != nil {
+		return nil, err
+	}
+	st, err := w.Status()
+	if err != nil {
+		_ = w.Close()
+		return nil, err
+	}
+	// A resumed write has bytes that nobody watched, and one without a digest
+	// cannot be named: the scan reads those from the layout afterwards.
+	if st.Offset != 0 || wo.Desc.Digest == "" {
+		return w, nil
+	}
+	return &watchedWriter{Writer: w, watch: s.watch, digest: wo.Desc.Digest}, nil
+}
+
+type watchedWriter struct {
+	content.Writer
+	watch  Watch
+	digest digest.Digest
+	copy   io.Writer
+	end    func(bool)
+	broken bool
+}
+
+func (w *watchedWriter) Write(p []byte) (int, error) {
+	if w.end == nil && !w.broken {
+		w.copy, w.end = w.watch(w.digest.String())
+	}
+	n, err := w.Writer.Write(p)
+	if err != nil {
+		w.finish(false)
+		return n, err
+	}
+	if w.end != nil {
+		if _, err := w.copy.Write(p[:n]); err != nil {
+			w.finish(false) // the layout has the bytes, so the build goes on and the scan reads them there
+		}
+	}
+	return n, nil
+}
+
+// Truncate starts the blob again, so what was watched is void.
+func (w *watchedWriter) Truncate(size int64) error {
+	w.finish(false)
+	return w.Writer.Truncate(size)
+}
+
+func (w *watchedWriter) Commit(ctx context.Context, size int64, expected digest.Digest, opts ...content.Opt) error {
+	err := w.Writer.Commit(ctx, size, expected, opts...)
+	w.finish(err == nil && (expected == "" || expected == w.digest) && w.Writer.Digest() == w.digest)
+	return err
+}
+
+func (w *watchedWriter) Close() error {
+	w.finish(false)
+	return w.Writer.Close()
+}
+
+// finish ends the watching, once.
+func (w *watchedWriter) finish(whole bool) {
+	if w.end != nil {
+		w.end(whole)
+	}
+	w.copy, w.end, w.broken = nil, nil, true
+}

@@ -1,0 +1,127 @@
+// Package push sends an image from its layout to a registry: the digest that
+// was scanned, blobs first, tags last.
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/org/secure-build/internal/hint"
+)
+
+// Options say how to reach the registry.
+type Options struct {
+	Username, Password string // for every registry of the tags; "" uses Docker's credential files
+	UserAgent          string // sent with each request
+}
+
+// ParseTags checks references before anything is built. A tag that is not
+// fully written gets Docker's defaults (docker.io, latest). Naming the same
+// one twice is harmless.
+func ParseTags(refs []string) ([]name.Tag, error) {
+	var tags []name.Tag
+	for _, ref := range refs {
+		t, err := name.NewTag(ref)
+		if err != nil {
+			return nil, hint.Wrap(fmt.Errorf("reading the tag %q: %w", ref, err), "a tag looks like registry.example.com/team/app:1.2")
+		}
+		if !slices.Contains(tags, t) {
+			tags = append(tags, t)
+		}
+	}
+	return tags, nil
+}
+
+// Push sends the image with this digest from the layout in dir, and then
+// points every tag at it. On an error some tags may have moved; none points at
+// anything but this image.
+func Push(ctx context.Context, dir, digest string, tags []name.Tag, opts Options) error {
+	if len(tags) == 0 {
+		return errors.New("pushing: no tag says where to")
+	}
+	image, err := open(dir, digest)
+	if err != nil {
+		return fmt.Errorf("pushing: %w", err)
+	}
+	var repos []name.Repository
+	for _, t := range tags {
+		if !slices.Contains(repos, t.Repository) {
+			repos = append(repos, t.Repository)
+		}
+	}
+	pusher, err := remote.NewPusher(opts.remote()...)
+	if err != nil {
+		return fmt.Errorf("pushing: %w", err)
+	}
+	for _, repo := range repos {
+		if err := pusher.Push(ctx, repo.Digest(digest), image); err != nil {
+			return explain(fmt.Errorf("pushing to %s: %w", repo, err), repo)
+		}
+	}
+	for _, t := range tags {
+		if err := pusher.Push(ctx, t, image); err != nil {
+			return explain(fmt.Errorf("tagging %s: %w", t, err), t.Repository)
+		}
+	}
+	return nil
+}
+
+// open finds the digest in the layout: an index (several platforms, or
+// attestations) or a single image.
+func open(dir, digest string) (remote.Taggable, error) {
+	h, err := v1.NewHash(digest)
+	if err != nil {
+		return nil, err
+	}
+	root, err := layout.ImageIndexFromPath(dir)
+	if err != nil {
+		return nil, fmt.Errorf("reading the layout: %w", err)
+	}
+	if idx, err := root.ImageIndex(h); err == nil {
+		return idx, nil
+	}
+	img, err := root.Image(h)
+	if err != nil {
+		return nil, fmt.Errorf("finding %s in the layout: %w", digest, err)
+	}
+	return img, nil
+}
+
+func (o Options) remote() []remote.Option {
+	opts := []remote.Option{remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+	if o.Username != "" || o.Password != "" {
+		opts = []remote.Option{remote.WithAuth(&authn.Basic{Username: o.Username, Password: o.Password})}
+	}
+	if o.UserAgent != "" {
+		opts = append(opts, remote.WithUserAgent(o.UserAgent))
+	}
+	return opts
+}
+
+// explain adds a hint to the errors that people meet.
+func explain(err error, repo name.Repository) error {
+	var terr *transport.Error
+	var nerr net.Error
+	switch {
+	case errors.As(err, &terr) && terr.StatusCode == http.StatusUnauthorized:
+		return hint.Wrap(err, "docker login %s, or --registry-username with --registry-password-stdin", repo.RegistryStr())
+	case errors.As(err, &terr) && terr.StatusCode == http.StatusForbidden:
+		return hint.Wrap(err, "this login may not push to %s", repo)
+	case errors.As(err, &terr) && terr.StatusCode == http.StatusNotFound:
+		return hint.Wrap(err, "does the repository %s exist, and may this login see it?", repo)
+	case errors.As(err, &nerr) || strings.Contains(err.Error(), "connect"):
+		return hint.Wrap(err, "is %s reachable from here?", repo.RegistryStr())
+	}
+	return err
+}

@@ -1,0 +1,94 @@
+package secret
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// MaxSize is the largest value that BuildKit takes as a secret, in bytes
+// (session/secrets/secretsprovider, MaxSecretSize).
+const MaxSize = 500 * 1024
+
+// A Set is the secrets of one run, in the order in which they were added.
+// The zero Set is empty and ready.
+type Set struct {
+	mounted []Secret
+	hidden  []Secret
+}
+
+// Add puts a secret on the list. Two secrets with one id are an error that
+// names both origins.
+func (s *Set) Add(sec Secret) error {
+	if old, ok := s.Get(sec.id); ok {
+		return fmt.Errorf("two secrets with the id %q: %s and %s", sec.id, old.origin, sec.origin)
+	}
+	s.mounted = append(s.mounted, sec)
+	return nil
+}
+
+// AddHidden puts a value on the list that is masked and searched for but that
+// no build can mount, such as an encrypted comment.
+func (s *Set) AddHidden(sec Secret) { s.hidden = append(s.hidden, sec) }
+
+// Get returns the mountable secret with this id.
+func (s Set) Get(id string) (Secret, bool) {
+	i := slices.IndexFunc(s.mounted, func(m Secret) bool { return m.id == id })
+	if i < 0 {
+		return Secret{}, false
+	}
+	return s.mounted[i], true
+}
+
+// Mounted lists the secrets that a build may ask for.
+func (s Set) Mounted() []Secret { return slices.Clone(s.mounted) }
+
+// IDs lists the ids of the mountable secrets.
+func (s Set) IDs() []string {
+	ids := make([]string, len(s.mounted))
+	for i, m := range s.mounted {
+		ids[i] = m.id
+	}
+	return ids
+}
+
+// Searched lists every value to mask and to look for: the mounted ones,
+// documents by their parts, and the hidden ones.
+func (s Set) Searched() []Secret {
+	var all []Secret
+	for _, m := range s.mounted {
+		all = append(all, m.Searched()...)
+	}
+	for _, h := range s.hidden {
+		all = append(all, h.Searched()...)
+	}
+	return all
+}
+
+// ID makes an id of a key path: its parts joined by "_", with every byte that
+// is awkward in a Dockerfile or a file name replaced (db.password → db_password).
+func ID(parts ...string) string {
+	clean := func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '_', r == '-', r == '.':
+			return r
+		}
+		return '_'
+	}
+	return strings.Map(clean, strings.Join(parts, "_"))
+}
+
+// CheckID says what is wrong with an id that a user chose: it becomes a file
+// name in the vault and below /run/secrets, so it may be neither a path nor
+// hidden in one.
+func CheckID(id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("an empty secret id")
+	case len(id) > 128:
+		return fmt.Errorf("a secret id of %d bytes, longer than 128", len(id))
+	case id != ID(id), strings.Trim(id, ".") == "":
+		return fmt.Errorf("the secret id %q: only letters, digits, _, - and . are allowed", id)
+	}
+	return nil
+}
