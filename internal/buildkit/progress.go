@@ -61,7 +61,7 @@ func (o Output) clean(s *client.SolveStatus, logs *logs) *client.SolveStatus {
 	for _, v := range s.Vertexes {
 		v.Name, v.Error = o.Redact(v.Name), o.Redact(v.Error)
 		if v.ProgressGroup != nil {
-			v.ProgressGroup.Name = o.Redact(v.ProgressGroup.Name)
+			v.ProgressGroup.Id, v.ProgressGroup.Name = o.Redact(v.ProgressGroup.Id), o.Redact(v.ProgressGroup.Name)
 		}
 		if v.Completed != nil {
 			lines = append(lines, logs.flush(func(l *log) bool { return l.last.Vertex == v.Digest })...)
@@ -77,7 +77,7 @@ func (o Output) clean(s *client.SolveStatus, logs *logs) *client.SolveStatus {
 		}
 		if w.SourceInfo != nil {
 			w.SourceInfo.Data = []byte(o.Redact(string(w.SourceInfo.Data)))
-			w.SourceInfo.Filename = o.Redact(w.SourceInfo.Filename)
+			w.SourceInfo.Filename, w.SourceInfo.Language = o.Redact(w.SourceInfo.Filename), o.Redact(w.SourceInfo.Language)
 			w.SourceInfo.Definition = nil // not shown by any display, and not ours to search
 		}
 	}

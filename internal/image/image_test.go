@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"io"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -134,5 +135,40 @@ func TestRoot(t *testing.T) {
 	}
 	if _, err := l.Open("../../etc/passwd"); err == nil {
 		t.Error("a blob was opened by something that is no digest")
+	}
+}
+
+// TestTempSweeps: the layout of a run that was killed is gone after the next
+// one has begun; that of a run which goes on is not.
+func TestTempSweeps(t *testing.T) {
+	dir := t.TempDir()
+	live, err := Temp(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed := filepath.Join(dir, "runs", "run-killed")
+	if err := os.MkdirAll(filepath.Join(killed, "layout"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(killed, "lock"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	next, err := Temp(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(killed); !os.IsNotExist(err) {
+		t.Errorf("the killed run's layout is still there: %v", err)
+	}
+	if _, err := os.Stat(live.Dir()); err != nil {
+		t.Errorf("a live run's layout is gone: %v", err)
+	}
+	for _, l := range []*Layout{live, next} {
+		if err := l.Remove(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "runs")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }

@@ -22,8 +22,9 @@ const maxIndexSize = 4 << 20
 // A Layout is an OCI image layout on disk
 // (https://github.com/opencontainers/image-spec/blob/main/image-layout.md).
 type Layout struct {
-	dir   string
-	store content.Store
+	dir    string
+	store  content.Store
+	remove func() error
 }
 
 // Create makes an empty layout in dir, which must not exist yet. The folder is
@@ -44,14 +45,19 @@ func Create(dir string) (*Layout, error) {
 	if err := os.WriteFile(filepath.Join(dir, ocispecs.ImageLayoutFile), header, 0o600); err != nil {
 		return nil, fmt.Errorf("creating the image layout: %w", err)
 	}
-	return &Layout{dir: dir, store: store}, nil
+	return &Layout{dir: dir, store: store, remove: func() error { return os.RemoveAll(dir) }}, nil
 }
 
 // Dir is the folder of the layout.
 func (l *Layout) Dir() string { return l.dir }
 
 // Remove deletes the layout with everything in it.
-func (l *Layout) Remove() error { return os.RemoveAll(l.dir) }
+func (l *Layout) Remove() error {
+	if err := l.remove(); err != nil {
+		return fmt.Errorf("removing the image layout: %w", err)
+	}
+	return nil
+}
 
 // SetRoot writes index.json with one image in it: the one that was built.
 func (l *Layout) SetRoot(root ocispecs.Descriptor) error {

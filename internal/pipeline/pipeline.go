@@ -1,5 +1,5 @@
 // Package pipeline tells the whole story of a build, in the order that keeps
-// secrets in: decrypt, mask, store, build, scan, push, report, and shred
+// secrets in: check, decrypt, mask, store, build, scan, push, report, and shred
 // whatever happened. It knows the nouns and the standard library only; the
 // stages are handed in as funcs, so the order can be tested by itself.
 package pipeline
@@ -40,6 +40,7 @@ type Result struct {
 
 // Steps are the stages. All are required, and each may fail.
 type Steps struct {
+	Check   func(context.Context) error // the contract, without a key
 	Decrypt func(context.Context) (secret.Set, error)
 	Mask    func(secret.Set) error
 	Store   func(context.Context, secret.Set) error
@@ -58,6 +59,9 @@ type Steps struct {
 func Run(ctx context.Context, p Plan, s Steps) (res Result, err error) {
 	defer func() { err = errors.Join(err, s.Shred()) }()
 
+	if err = s.Check(ctx); err != nil {
+		return res, err
+	}
 	if res.Secrets, err = s.Decrypt(ctx); err != nil {
 		return res, err
 	}

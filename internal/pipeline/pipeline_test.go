@@ -42,6 +42,7 @@ func (tr *trace) step(name string) error {
 
 func (tr *trace) steps() Steps {
 	return Steps{
+		Check: func(context.Context) error { return tr.step("check") },
 		Decrypt: func(context.Context) (secret.Set, error) {
 			var set secret.Set
 			_ = set.Add(secret.New("npm_token", "secrets.yaml#npm.token", []byte("canary-value")))
@@ -101,25 +102,26 @@ func TestRun(t *testing.T) {
 		want   string
 		err    error
 	}{
-		{"pushed", "", clean, true, "decrypt mask store build scan push report shred", nil},
-		{"built and clean, no push asked for", "", clean, false, "decrypt mask store build scan report shred", nil},
-		{"decrypt fails", "decrypt", clean, true, "decrypt shred", errStep},
-		{"mask fails", "mask", clean, true, "decrypt mask shred", errStep},
-		{"store fails", "store", clean, true, "decrypt mask store shred", errStep},
-		{"build fails", "build", clean, true, "decrypt mask store build shred", errStep},
-		{"scan fails with a clean report", "scan", clean, true, "decrypt mask store build scan shred", errStep},
-		{"push fails", "push", clean, true, "decrypt mask store build scan push report shred", errStep},
-		{"report fails", "report", clean, true, "decrypt mask store build scan push report shred", errStep},
-		{"shred fails", "shred", clean, true, "decrypt mask store build scan push report shred", errStep},
-		{"leaked", "", report(finding.Leaked, leak), true, "decrypt mask store build scan report shred", ErrNotClean},
-		{"leaked, no push asked for", "", report(finding.Leaked, leak), false, "decrypt mask store build scan report shred", ErrNotClean},
-		{"findings under a clean verdict", "", report(finding.Clean, leak), true, "decrypt mask store build scan report shred", ErrNotClean},
-		{"incomplete", "", report(finding.Incomplete, unread), true, "decrypt mask store build scan report shred", ErrNotClean},
-		{"unread under a clean verdict", "", report(finding.Clean, unread), true, "decrypt mask store build scan report shred", ErrNotClean},
-		{"missing scan", "", finding.Report{}, true, "decrypt mask store build scan report shred", ErrNotClean},
-		{"empty scan of the right image", "", finding.Report{Image: finding.Image{Digest: digest}, Verdict: finding.Clean}, true, "decrypt mask store build scan report shred", ErrNotClean},
-		{"scan of another image", "", report(finding.Clean, func(r *finding.Report) { r.Image.Digest = "sha256:ffff" }), true, "decrypt mask store build scan report shred", ErrNotClean},
-		{"unknown verdict", "", report("fine", nil), true, "decrypt mask store build scan report shred", ErrNotClean},
+		{"pushed", "", clean, true, "check decrypt mask store build scan push report shred", nil},
+		{"built and clean, no push asked for", "", clean, false, "check decrypt mask store build scan report shred", nil},
+		{"check fails", "check", clean, true, "check shred", errStep},
+		{"decrypt fails", "decrypt", clean, true, "check decrypt shred", errStep},
+		{"mask fails", "mask", clean, true, "check decrypt mask shred", errStep},
+		{"store fails", "store", clean, true, "check decrypt mask store shred", errStep},
+		{"build fails", "build", clean, true, "check decrypt mask store build shred", errStep},
+		{"scan fails with a clean report", "scan", clean, true, "check decrypt mask store build scan shred", errStep},
+		{"push fails", "push", clean, true, "check decrypt mask store build scan push report shred", errStep},
+		{"report fails", "report", clean, true, "check decrypt mask store build scan push report shred", errStep},
+		{"shred fails", "shred", clean, true, "check decrypt mask store build scan push report shred", errStep},
+		{"leaked", "", report(finding.Leaked, leak), true, "check decrypt mask store build scan report shred", ErrNotClean},
+		{"leaked, no push asked for", "", report(finding.Leaked, leak), false, "check decrypt mask store build scan report shred", ErrNotClean},
+		{"findings under a clean verdict", "", report(finding.Clean, leak), true, "check decrypt mask store build scan report shred", ErrNotClean},
+		{"incomplete", "", report(finding.Incomplete, unread), true, "check decrypt mask store build scan report shred", ErrNotClean},
+		{"unread under a clean verdict", "", report(finding.Clean, unread), true, "check decrypt mask store build scan report shred", ErrNotClean},
+		{"missing scan", "", finding.Report{}, true, "check decrypt mask store build scan report shred", ErrNotClean},
+		{"empty scan of the right image", "", finding.Report{Image: finding.Image{Digest: digest}, Verdict: finding.Clean}, true, "check decrypt mask store build scan report shred", ErrNotClean},
+		{"scan of another image", "", report(finding.Clean, func(r *finding.Report) { r.Image.Digest = "sha256:ffff" }), true, "check decrypt mask store build scan report shred", ErrNotClean},
+		{"unknown verdict", "", report("fine", nil), true, "check decrypt mask store build scan report shred", ErrNotClean},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -144,7 +146,7 @@ func TestRun(t *testing.T) {
 // TestRunShredsAfterPanic holds I6: a panic in any stage does not keep the
 // vault, and is not swallowed either.
 func TestRunShredsAfterPanic(t *testing.T) {
-	for _, step := range []string{"decrypt", "mask", "store", "build", "scan", "push", "report"} {
+	for _, step := range []string{"check", "decrypt", "mask", "store", "build", "scan", "push", "report"} {
 		t.Run(step, func(t *testing.T) {
 			tr := &trace{panics: step, report: report(finding.Clean, nil)}
 			defer func() {

@@ -1,0 +1,69 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// Temp makes a layout below dir that lives as long as the run: Remove deletes
+// it, and what a killed run has left there is deleted by the next call. (It may
+// be the image that a scan would have stopped.) A file lock, which the kernel
+// gives back when its holder ends, tells the two apart.
+func Temp(dir string) (*Layout, error) {
+	runs := filepath.Join(dir, "runs")
+	if err := os.MkdirAll(runs, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the image layout: %w", err)
+	}
+	if err := sweep(runs); err != nil {
+		return nil, fmt.Errorf("removing the layouts of earlier runs: %w", err)
+	}
+	own, err := os.MkdirTemp(runs, "run-")
+	if err != nil {
+		return nil, fmt.Errorf("creating the image layout: %w", err)
+	}
+	held := flock.New(filepath.Join(own, "lock"))
+	if ok, err := held.TryLock(); err != nil || !ok {
+		return nil, errors.Join(fmt.Errorf("creating the image layout: its lock is taken"), err)
+	}
+	l, err := Create(filepath.Join(own, "layout"))
+	if err != nil {
+		return nil, err
+	}
+	l.remove = func() error { return errors.Join(os.RemoveAll(own), held.Close()) }
+	return l, nil
+}
+
+// sweep deletes the runs that nobody holds.
+func sweep(runs string) error {
+	dirs, err := os.ReadDir(runs)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, d := range dirs {
+		run := filepath.Join(runs, d.Name())
+		held := flock.New(filepath.Join(run, "lock"), flock.SetFlag(os.O_RDWR))
+		// A run without a lock file is being made or being removed at this moment,
+		// or was killed while it was: leave it if it is young.
+		ok, err := held.TryLock()
+		if errors.Is(err, os.ErrNotExist) {
+			ok = old(run)
+		}
+		if ok {
+			errs = append(errs, os.RemoveAll(run))
+		}
+		_ = held.Close()
+	}
+	return errors.Join(errs...)
+}
+
+// old says whether a folder was made more than a minute ago.
+func old(dir string) bool {
+	fi, err := os.Stat(dir)
+	return err == nil && time.Since(fi.ModTime()) > time.Minute
+}

@@ -1,0 +1,192 @@
+package push
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/org/secure-build/internal/hint"
+)
+
+// requests is a registry's log, in memory.
+type requests struct {
+	mu   sync.Mutex
+	log  []string
+	deny func(*http.Request) int
+}
+
+// serve starts a real registry with a log in front.
+func (r *requests) serve(t *testing.T) (host string) {
+	t.Helper()
+	reg := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.mu.Lock()
+		r.log = append(r.log, req.Method+" "+req.URL.Path)
+		r.mu.Unlock()
+		if r.deny != nil {
+			if code := r.deny(req); code != 0 {
+				http.Error(w, `{"errors":[{"code":"DENIED"}]}`, code)
+				return
+			}
+		}
+		reg.ServeHTTP(w, req)
+	}))
+	t.Cleanup(srv.Close)
+	return strings.TrimPrefix(srv.URL, "http://")
+}
+
+// save writes an image or an index as the one root of a layout.
+func save(t *testing.T, root mutate.Appendable) (dir string, digest string) {
+	t.Helper()
+	dir = t.TempDir()
+	idx := mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: root})
+	if _, err := layout.Write(dir, idx); err != nil {
+		t.Fatal(err)
+	}
+	h, err := root.(interface{ Digest() (v1.Hash, error) }).Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir, h.String()
+}
+
+func TestPush(t *testing.T) {
+	img, err := random.Image(4096, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	idx, err := random.Index(1024, 2, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, root := range map[string]mutate.Appendable{"image": img, "index": idx} {
+		t.Run(name, func(t *testing.T) {
+			var reqs requests
+			host := reqs.serve(t)
+			dir, digest := save(t, root)
+			tags, err := ParseTags([]string{host + "/team/app:1", host + "/team/app:2", host + "/other:1", host + "/other:1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := Push(t.Context(), dir, digest, tags, Options{}); err != nil {
+				t.Fatal(err)
+			}
+			for _, tag := range tags {
+				desc, err := remote.Get(tag)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := desc.Digest.String(); got != digest {
+					t.Errorf("%s: got %s, want %s", tag, got, digest)
+				}
+			}
+			tagged := false
+			for _, line := range reqs.log {
+				byTag := strings.HasPrefix(line, "PUT") && !strings.Contains(line, "sha256:") && strings.Contains(line, "/manifests/")
+				if tagged && strings.Contains(line, "/blobs/uploads/") {
+					t.Errorf("a blob went out after a tag was moved: %s", line)
+				}
+				tagged = tagged || byTag
+			}
+		})
+	}
+}
+
+// TestPushIsOfTheScannedDigest: a digest that is not in the layout is not
+// pushed, and the registry sees no write.
+func TestPushIsOfTheScannedDigest(t *testing.T) {
+	var reqs requests
+	host := reqs.serve(t)
+	img, err := random.Image(64, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, _ := save(t, img)
+	tags, err := ParseTags([]string{host + "/app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Push(t.Context(), dir, "sha256:"+strings.Repeat("0", 64), tags, Options{}); err == nil {
+		t.Error("an image was pushed that is not the one asked for")
+	}
+	if len(reqs.log) != 0 {
+		t.Errorf("the registry was asked: %v", reqs.log)
+	}
+}
+
+func TestPushRefused(t *testing.T) {
+	tests := []struct {
+		code int
+		hint string
+	}{
+		{http.StatusUnauthorized, "docker login"},
+		{http.StatusForbidden, "may not push"},
+	}
+	for _, tt := range tests {
+		reqs := requests{deny: func(r *http.Request) int {
+			if r.Method == http.MethodGet || r.Method == http.MethodHead {
+				return 0
+			}
+			return tt.code
+		}}
+		host := reqs.serve(t)
+		img, err := random.Image(64, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir, digest := save(t, img)
+		tags, err := ParseTags([]string{host + "/app"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = Push(t.Context(), dir, digest, tags, Options{})
+		if err == nil || !strings.Contains(strings.Join(hint.Of(err), " "), tt.hint) {
+			t.Errorf("%d: got %v with hints %q, want one with %q", tt.code, err, hint.Of(err), tt.hint)
+		}
+	}
+}
+
+// TestPushCredentials: a name and password that were given are used.
+func TestPushCredentials(t *testing.T) {
+	reqs := requests{deny: func(r *http.Request) int {
+		if user, pass, ok := r.BasicAuth(); !ok || user != "ci" || pass != "pw" {
+			return http.StatusUnauthorized
+		}
+		return 0
+	}}
+	host := reqs.serve(t)
+	img, err := random.Image(64, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, digest := save(t, img)
+	tags, err := ParseTags([]string{host + "/app"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Push(t.Context(), dir, digest, tags, Options{Username: "ci", Password: "pw"}); err != nil {
+		t.Error(err)
+	}
+	if err := Push(t.Context(), dir, digest, tags, Options{Username: "ci", Password: "wrong"}); err == nil {
+		t.Error("a wrong password was good enough")
+	}
+}
+
+func TestParseTags(t *testing.T) {
+	for _, bad := range []string{"", "UPPER/case", "a b", "app:tag:tag", "app@sha256:00"} {
+		if _, err := ParseTags([]string{bad}); err == nil || len(hint.Of(err)) == 0 {
+			t.Errorf("%q: got %v, want an error with a hint", bad, err)
+		}
+	}
+}
