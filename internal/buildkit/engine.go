@@ -16,6 +16,8 @@ import (
 
 	"github.com/moby/buildkit/client"
 	"github.com/org/secure-build/internal/hint"
+	"github.com/sirupsen/logrus"
+	"google.golang.org/grpc/grpclog"
 
 	// The schemes that BUILDKIT_HOST may have beside unix:// and tcp://.
 	_ "github.com/moby/buildkit/client/connhelper/dockercontainer"
@@ -116,4 +118,12 @@ func (e *Engine) Close() error {
 		err = errors.Join(err, e.stop())
 	}
 	return err
+}
+
+// Quiet sends what BuildKit's libraries log by themselves (connection losses,
+// a file system without fs-verity) to w. By default they write to the
+// process's standard error, past every redactor.
+func Quiet(w io.Writer) {
+	logrus.SetOutput(w)
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(w, w, w))
 }

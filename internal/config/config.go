@@ -5,6 +5,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -46,8 +47,9 @@ const (
 // Groups lists them.
 var Groups = []string{GroupSecrets, GroupBuild, GroupPush, GroupOutput, GroupEngine}
 
-// Build is the table of "secure-build build".
-var Build = []Option{
+// secrets is the part of a table that says which secrets there are, for a
+// command that decrypts them.
+var secrets = []Option{
 	{Flag: "sops", Kind: List, Arg: "[ID=]FILE[#KEY]", Group: GroupSecrets,
 		Usage: "SOPS file to take secrets from: every encrypted value, one (FILE#db.password), one under another name (ID=FILE#KEY), or the whole document as one file (ID=FILE)"},
 	{Flag: "secret", Kind: List, Arg: "id=ID[,src=FILE|,env=NAME|,sops=FILE#KEY]", Group: GroupSecrets,
@@ -58,11 +60,25 @@ var Build = []Option{
 		Usage: "fail rather than keep a decrypted secret anywhere but in memory"},
 	{Flag: "allow-disk", Kind: Bool, Group: GroupSecrets,
 		Usage: "where no memory-backed files are to be had, keep decrypted secrets on disk"},
+}
 
+// dockerfile is the part that says which Dockerfile is meant.
+var dockerfile = []Option{
 	{Flag: "file", Short: "f", Kind: String, Arg: "FILE", Group: GroupBuild, Usage: "Dockerfile (default CONTEXT/Dockerfile)"},
-	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupBuild, Usage: "name of the image, such as registry.example.com/team/app:1.2"},
 	{Flag: "target", Kind: String, Arg: "STAGE", Group: GroupBuild, Usage: "stage to build"},
 	{Flag: "build-arg", Kind: List, Arg: "NAME[=VALUE]", Group: GroupBuild, Usage: "build argument; without a value it is taken from the environment"},
+}
+
+// engine is the part that says which BuildKit to use.
+var engine = []Option{
+	{Flag: "builder", Kind: String, Arg: "ADDRESS", Group: GroupEngine,
+		Usage: "BuildKit daemon, such as unix:///run/buildkit/buildkitd.sock or tcp://host:1234 (default: BUILDKIT_HOST, a daemon on its usual socket, or a private one)"},
+	{Flag: "cache-dir", Kind: String, Arg: "DIR", Group: GroupEngine, Usage: "where the private daemon keeps its cache (default: secure-build in the user's cache folder)"},
+}
+
+// Build is the table of "secure-build build".
+var Build = slices.Concat(secrets, dockerfile, []Option{
+	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupBuild, Usage: "name of the image, such as registry.example.com/team/app:1.2"},
 	{Flag: "label", Kind: List, Arg: "NAME=VALUE", Group: GroupBuild, Usage: "label of the image"},
 	{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index"},
 	{Flag: "no-cache", Kind: Bool, Group: GroupBuild, Usage: "run every step again"},
@@ -76,10 +92,22 @@ var Build = []Option{
 	{Flag: "metadata-file", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the build's metadata as JSON, with the keys of buildx"},
 	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id"},
 	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write findings.json, summary.md and receipt.json there"},
+}, engine)
 
-	{Flag: "builder", Kind: String, Arg: "ADDRESS", Group: GroupEngine,
-		Usage: "BuildKit daemon, such as unix:///run/buildkit/buildkitd.sock or tcp://host:1234 (default: BUILDKIT_HOST, a daemon on its usual socket, or a private one)"},
-	{Flag: "cache-dir", Kind: String, Arg: "DIR", Group: GroupEngine, Usage: "where the private daemon keeps its cache (default: secure-build in the user's cache folder)"},
+// Exec is the table of "secure-build exec".
+var Exec = slices.Concat(secrets, []Option{
+	{Flag: "env", Kind: List, Arg: "ID=NAME", Group: GroupSecrets,
+		Usage: "give the command the secret ID in the environment variable NAME too"},
+})
+
+// Check is the table of "secure-build check".
+var Check = slices.Concat(secrets[:2:2], dockerfile)
+
+// Doctor is the table of "secure-build doctor".
+var Doctor = []Option{
+	{Flag: "json", Kind: Bool, Group: GroupOutput, Usage: "print JSON"},
+	engine[0], engine[1],
+	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupPush, Usage: "image whose registry's login is to be looked at"},
 }
 
 // Pairs reads NAME=VALUE items. A NAME alone is looked up in the environment

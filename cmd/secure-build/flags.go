@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/org/secure-build/internal/config"
+	"github.com/org/secure-build/internal/hint"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// options are the values of a table of options: flags first, then the
+// environment, then the default.
+type options struct {
+	table  []config.Option
+	flags  *pflag.FlagSet
+	getenv func(string) string
+}
+
+// register makes the flags of a table.
+func register(cmd *cobra.Command, table []config.Option, getenv func(string) string) options {
+	fs := cmd.Flags()
+	fs.SortFlags = false
+	for _, o := range table {
+		switch o.Kind {
+		case config.Bool:
+			fs.BoolP(o.Flag, o.Short, false, o.Usage)
+		case config.List:
+			fs.VarP(&list{arg: o.Arg}, o.Flag, o.Short, o.Usage)
+		case config.String:
+			fs.VarP(&text{value: o.Default, arg: o.Arg}, o.Flag, o.Short, o.Usage)
+		}
+	}
+	cmd.SetUsageFunc(func(c *cobra.Command) error { return usage(c, table) })
+	return options{table, fs, getenv}
+}
+
+// list is a flag that may be given many times; each value is taken as it is
+// (commas belong to the value).
+type list struct {
+	items []string
+	arg   string
+}
+
+func (l *list) String() string     { return "" }
+func (l *list) Set(s string) error { l.items = append(l.items, s); return nil }
+func (l *list) Type() string       { return l.arg }
+
+type text struct{ value, arg string }
+
+func (t *text) String() string     { return t.value }
+func (t *text) Set(s string) error { t.value = s; return nil }
+func (t *text) Type() string       { return t.arg }
+
+// env is the environment's value for an option whose flag was not given.
+func (o options) env(flag string) (string, bool) {
+	if o.flags.Changed(flag) {
+		return "", false
+	}
+	for _, opt := range o.table {
+		if opt.Flag == flag {
+			v := o.getenv(opt.Env())
+			return v, v != ""
+		}
+	}
+	return "", false
+}
+
+func (o options) has(flag string) bool { return o.flags.Lookup(flag) != nil }
+
+func (o options) text(flag string) string {
+	if v, ok := o.env(flag); ok {
+		return v
+	}
+	return o.flags.Lookup(flag).Value.String()
+}
+
+func (o options) list(flag string) []string {
+	if v, ok := o.env(flag); ok {
+		return config.Lines(v)
+	}
+	return o.flags.Lookup(flag).Value.(*list).items
+}
+
+func (o options) bool(flag string) (bool, error) {
+	v, ok := o.env(flag)
+	if !ok {
+		return o.flags.GetBool(flag)
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, hint.Wrap(fmt.Errorf("reading the environment's value for --%s: %q is neither true nor false", flag, v), "set it to true or false, or leave it out")
+	}
+	return b, nil
+}
+
+// usage prints the flags in their groups.
+func usage(c *cobra.Command, table []config.Option) error {
+	w := c.OutOrStdout()
+	fmt.Fprintf(w, "Usage:\n  %s\n", c.UseLine())
+	if c.Example != "" {
+		fmt.Fprintf(w, "\nExamples:\n%s\n", c.Example)
+	}
+	for _, group := range config.Groups {
+		fs := pflag.NewFlagSet(group, pflag.ContinueOnError)
+		fs.SortFlags = false
+		for _, o := range table {
+			if o.Group == group {
+				fs.AddFlag(c.Flags().Lookup(o.Flag))
+			}
+		}
+		if fs.HasFlags() {
+			fmt.Fprintf(w, "\n%s:\n%s", group, fs.FlagUsagesWrapped(100))
+		}
+	}
+	fmt.Fprintf(w, "\nEvery flag can be set in the environment too: --%s is %s.\nA list has one item a line there.\n", table[0].Flag, table[0].Env())
+	return nil
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/containerd/console"
+	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/redact"
+	"golang.org/x/term"
+)
+
+// output is where BuildKit's progress goes: each stream of each step through a
+// redactor of its own, and all that is shown through the one on stderr. On a
+// terminal the display draws whole frames, which must not wait for their line
+// to end, so it gets a writer of its own kind.
+func (b *build) output() buildkit.Output {
+	out := buildkit.Output{
+		W:        b.stderr,
+		Progress: b.progress,
+		Redact:   b.redactor.String,
+		NewLog:   func(dst io.Writer) buildkit.LogWriter { return b.redactor.Writer(dst, redact.Immediately()) },
+	}
+	if b.terminal != nil {
+		out.W = screen{b.terminal, b.frames()}
+	}
+	return out
+}
+
+// frames is a writer to our terminal that does not wait for lines to end.
+func (a *app) frames() io.Writer {
+	w := a.redactor.Writer(a.terminal, redact.Immediately())
+	a.atEnd = append(a.atEnd, w.Close)
+	return w
+}
+
+// screen is a terminal that is written to through the redactor.
+type screen struct {
+	*os.File
+	redacted io.Writer
+}
+
+var _ console.File = screen{}
+
+func (s screen) Write(p []byte) (int, error) { return s.redacted.Write(p) }
+
+// terminal returns f if it is one.
+func terminal(f *os.File) *os.File {
+	if !term.IsTerminal(int(f.Fd())) {
+		return nil
+	}
+	return f
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/config"
+	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/index"
+	"github.com/org/secure-build/internal/secret"
+	"github.com/org/secure-build/internal/source"
+	"github.com/org/secure-build/internal/vault"
+	"github.com/spf13/cobra"
+)
+
+// secrets are the options that build, exec and check share: where secrets come
+// from and what they may be kept in.
+type secrets struct {
+	refs         []source.Ref
+	sources      source.Options
+	vaultOptions vault.Options
+}
+
+func (a *app) readSecrets(o options) (secrets, error) {
+	var s secrets
+	var errs []error
+	for _, line := range o.list("sops") {
+		ref, err := source.ParseSOPS(line)
+		s.refs, errs = append(s.refs, ref), append(errs, err)
+	}
+	for _, line := range o.list("secret") {
+		ref, err := source.ParseSecret(line)
+		s.refs, errs = append(s.refs, ref), append(errs, err)
+	}
+	if !o.has("require-ram") { // check decrypts nothing
+		return s, errors.Join(errs...)
+	}
+	s.sources.AllowKeySource = o.list("allow-key-source")
+	var err1, err2 error
+	s.vaultOptions.RequireRAM, err1 = o.bool("require-ram")
+	s.vaultOptions.AllowDisk, err2 = o.bool("allow-disk")
+	return s, errors.Join(append(errs, err1, err2)...)
+}
+
+// readDockerfile reads the options that say which Dockerfile is meant.
+func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, error) {
+	lookup := func(name string) (string, bool) { v := a.getenv(name); return v, v != "" }
+	args, err := config.Pairs("build-arg", o.list("build-arg"), lookup)
+	return buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}, err
+}
+
+func (s secrets) load(ctx context.Context) (secret.Set, error) {
+	return source.Load(ctx, s.refs, s.sources)
+}
+
+// store opens the vault and fills it. A vault that is not full is closed.
+func (s secrets) store(set secret.Set) (_ *vault.Vault, err error) {
+	v, err := vault.Open(s.vaultOptions)
+	if err != nil {
+		return nil, err
+	}
+	for _, sec := range set.Mounted() {
+		if err := v.Put(sec); err != nil {
+			return nil, errors.Join(err, v.Close())
+		}
+	}
+	return v, nil
+}
+
+// mask is where the redactor learns what must not be printed. Everything that
+// is printed after it goes through it; nothing was printed since decryption.
+func (a *app) mask(set secret.Set) *index.Index {
+	x := index.Compile(set)
+	a.redactor.SetIndex(x)
+	if weak := x.Weak(); len(weak) > 0 {
+		a.warn("too short or too common to be masked or searched for: %s", strings.Join(weak, ", "))
+	}
+	return x
+}
+
+// contract holds the Dockerfile against the names of the secrets, which need
+// no key.
+func (a *app) contract(ctx context.Context, s secrets, req buildkit.Request) error {
+	var ids []string
+	var errs []error
+	for _, ref := range s.refs {
+		names, err := source.Names(ref, s.sources)
+		ids, errs = append(ids, names...), append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	mounted, err := buildkit.Contract(ctx, req, ids)
+	if err != nil {
+		return err
+	}
+	unused := slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(mounted, id) })
+	if len(unused) > 0 {
+		a.warn("no step mounts %s", strings.Join(unused, ", "))
+	}
+	return nil
+}
+
+func (a *app) warn(format string, args ...any) {
+	fmt.Fprintf(a.stderr, "secure-build: warning: %s\n", fmt.Sprintf(format, args...))
+}
+
+// oneContext is the argument of build and check.
+func oneContext(cmd *cobra.Command, args []string) error {
+	if len(args) == 1 {
+		return nil
+	}
+	return hint.Wrap(fmt.Errorf("%s takes one CONTEXT, the folder that COPY reads from; got %d arguments", cmd.Name(), len(args)),
+		"%s [flags] .", cmd.CommandPath())
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/image"
+	"github.com/org/secure-build/internal/index"
+	"github.com/org/secure-build/internal/pipeline"
+	"github.com/org/secure-build/internal/push"
+	"github.com/org/secure-build/internal/scan"
+	"github.com/org/secure-build/internal/secret"
+	"github.com/org/secure-build/internal/vault"
+)
+
+// A build is one run of "secure-build build": what was asked for, and what the
+// stages hand to one another. Its methods are the pipeline's steps.
+type build struct {
+	*app
+	secrets
+	request      buildkit.Request
+	builder      string
+	cacheDir     string
+	progress     string
+	push         bool
+	tags         []name.Tag
+	registry     push.Options
+	metadataFile string
+	iidFile      string
+	reportDir    string
+
+	index   *index.Index
+	vault   *vault.Vault
+	engine  *buildkit.Engine
+	layout  *image.Layout
+	scanner *scan.Scanner
+	times   stopwatch
+}
+
+func (b *build) steps() pipeline.Steps {
+	return pipeline.Steps{
+		Check:   b.check,
+		Decrypt: b.decrypt,
+		Mask:    b.mask,
+		Store:   b.store,
+		Build:   b.build,
+		Scan:    b.scan,
+		Push:    b.pushAll,
+		Report:  b.report,
+		Shred:   b.shred,
+	}
+}
+
+func (b *build) check(ctx context.Context) error { return b.contract(ctx, b.secrets, b.request) }
+
+func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
+	defer b.times.start("decrypt")()
+	set, err := b.load(ctx)
+	if b.registry.Password != "" {
+		set.AddHidden(secret.New("registry-password", "--registry-password-stdin", []byte(b.registry.Password)))
+	}
+	return set, err
+}
+
+func (b *build) mask(set secret.Set) error {
+	b.index = b.app.mask(set)
+	return nil
+}
+
+func (b *build) store(_ context.Context, set secret.Set) (err error) {
+	b.vault, err = b.secrets.store(set)
+	return err
+}
+
+func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
+	if err := os.MkdirAll(b.cacheDir, 0o700); err != nil {
+		return img, fmt.Errorf("making the cache folder: %w", err)
+	}
+	done := b.times.start("engine")
+	self, err := os.Executable()
+	if err != nil {
+		return img, err
+	}
+	b.engine, err = buildkit.Connect(ctx, buildkit.EngineOptions{
+		Builder: b.builder, CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self,
+	})
+	if err != nil {
+		return img, err
+	}
+	done()
+	if b.layout, err = image.Temp(b.cacheDir); err != nil {
+		return img, err
+	}
+	defer b.times.start("build")()
+	b.scanner = scan.New(scan.Options{Index: b.index, Redact: b.redactor.String})
+	b.request.Store = b.layout.Store(b.watch)
+	b.request.Secret = b.vault.Get
+	res, err := b.engine.Solve(ctx, b.request, b.output())
+	if err != nil {
+		return img, err
+	}
+	if err := b.layout.SetRoot(res.Root); err != nil {
+		return img, err
+	}
+	return pipeline.Image{Digest: res.Root.Digest.String(), Metadata: res.Metadata}, nil
+}
+
+// watch hands a blob that arrives to the scanner. What did not arrive whole
+// fails the scanner's own check of the digest, and is read from the layout.
+func (b *build) watch(digest string) (io.Writer, func(bool)) {
+	w := b.scanner.Blob(digest)
+	return w, func(bool) { _ = w.Close() }
+}
+
+func (b *build) scan(ctx context.Context, img pipeline.Image) (finding.Report, error) {
+	defer b.times.start("scan")()
+	root, err := b.layout.Root()
+	if err != nil {
+		return finding.Report{}, err
+	}
+	return b.scanner.Report(ctx, scan.Descriptor{MediaType: root.MediaType, Digest: img.Digest, Size: root.Size}, b.layout.Open)
+}
+
+func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
+	defer b.times.start("push")()
+	b.registry.UserAgent = "secure-build/" + version
+	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
+}
+
+// shred ends everything that the run has opened. The vault goes first: if
+// something hangs after it, it hangs without secrets.
+func (b *build) shred() error {
+	var errs []error
+	if b.vault != nil {
+		errs = append(errs, b.vault.Close())
+	}
+	if b.layout != nil {
+		errs = append(errs, b.layout.Remove())
+	}
+	if b.engine != nil {
+		errs = append(errs, b.engine.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// leakError is pipeline.ErrNotClean with the verdict, for the exit code.
+type leakError struct {
+	error
+	verdict finding.Verdict
+}
+
+func (e leakError) Unwrap() error { return e.error }
+
+// notClean adds to the pipeline's verdict what a person can do.
+func notClean(err error, r finding.Report) error {
+	if !errors.Is(err, pipeline.ErrNotClean) {
+		return err
+	}
+	advice := "what was not read is listed above; nothing was pushed"
+	if r.Verdict == finding.Leaked {
+		advice = "the places are listed above; mount the secret with RUN --mount=type=secret where it is used, and rotate it if the image was ever shared"
+	}
+	return leakError{hint.Wrap(err, "%s", advice), r.Verdict}
+}
+
+// stopwatch keeps the time of each stage, in the order in which they began.
+type stopwatch struct{ laps []lap }
+
+type lap struct {
+	name string
+	took time.Duration
+}
+
+func (w *stopwatch) start(name string) (stop func()) {
+	began, i := time.Now(), len(w.laps)
+	w.laps = append(w.laps, lap{name: name})
+	return func() { w.laps[i].took = time.Since(began) }
+}
