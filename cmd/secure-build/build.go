@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	dockerconfig "github.com/docker/cli/cli/config"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -53,7 +54,7 @@ func (a *app) buildCommand() *cobra.Command {
 // newBuild reads the options. Everything that can be wrong with them is said
 // here, before anything is decrypted or built.
 func (a *app) newBuild(o options, buildContext string) (*build, error) {
-	b := &build{app: a}
+	b := &build{app: a, started: time.Now()}
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
 	flag := func(name string) bool { v, err := o.bool(name); check(err); return v }

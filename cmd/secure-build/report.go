@@ -9,16 +9,58 @@ import (
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/pipeline"
+	"github.com/org/secure-build/internal/report"
 )
 
 // report says what the run came to: on the terminal, in the report folder, and
 // in the files that docker buildx build writes too. Those say that there is an
 // image to go on with, so they are written for a clean one only.
 func (b *build) report(res pipeline.Result) error {
-	if res.Report.Verdict != finding.Clean {
-		return nil
+	searched := res.Secrets.Searched()
+	err := report.Table(b.stdout, res.Report, report.TableOptions{
+		Searched: len(searched) - len(b.index.Weak()), Details: details(b.reportDir),
+	})
+	if b.reportDir != "" {
+		err = errors.Join(err, report.Write(b.reportDir, b.summary(res), b.redactor.Bytes))
 	}
-	return errors.Join(b.writeMetadata(res.Image), b.writeID(res.Image))
+	if res.Report.Verdict == finding.Clean {
+		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
+	}
+	if res.Pushed {
+		for _, t := range b.request.Tags {
+			_, perr := fmt.Fprintf(b.stdout, "pushed %s@%s\n", t, res.Image.Digest)
+			err = errors.Join(err, perr)
+		}
+	}
+	return err
+}
+
+// details is where the full list of findings is.
+func details(dir string) string {
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, "findings.json")
+}
+
+// summary is the run in the words of the reports.
+func (b *build) summary(res pipeline.Result) report.Run {
+	m := b.vault.Memory()
+	run := report.Run{
+		Tool: "secure-build " + version, Started: b.started, Engine: b.engine.String(),
+		Weak: b.index.Weak(), Tags: b.request.Tags, Pushed: res.Pushed, Findings: res.Report,
+		Memory: report.Memory{Kind: string(m.Kind), Locked: m.Locked, Swap: m.Swap, SurvivesKill: m.SurvivesKill, AfterKill: m.AfterKill, End: m.End},
+	}
+	for _, s := range res.Secrets.Searched() {
+		run.Secrets = append(run.Secrets, report.Secret{ID: s.ID(), Origin: s.Origin()})
+	}
+	for _, l := range b.times.laps {
+		run.Timings = append(run.Timings, report.Timing{Stage: l.name, Took: l.took})
+	}
+	if res.Err != nil {
+		run.Error = res.Err.Error()
+	}
+	return run
 }
 
 func (b *build) writeMetadata(img pipeline.Image) error {

@@ -42,6 +42,7 @@ type build struct {
 	engine  *buildkit.Engine
 	layout  *image.Layout
 	scanner *scan.Scanner
+	started time.Time
 	times   stopwatch
 }
 

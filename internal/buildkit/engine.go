@@ -111,6 +111,14 @@ func dial(ctx context.Context, kind, address string, timeout time.Duration) (*En
 	return &Engine{Kind: kind, Address: address, Version: info.BuildkitVersion.Version, client: c}, nil
 }
 
+// String says which daemon it is, for a report.
+func (e *Engine) String() string {
+	if e.Kind == "private" { // its address means nothing to anybody else
+		return "private buildkitd " + e.Version
+	}
+	return fmt.Sprintf("buildkitd %s at %s", e.Version, e.Address)
+}
+
 // Close ends the connection, and the daemon if it is ours.
 func (e *Engine) Close() error {
 	err := e.client.Close()
