@@ -83,7 +83,9 @@ func (a *app) exec(ctx context.Context, s secrets, env []string, args []string) 
 		Stdin: os.Stdin, Stdout: a.stdout, Stderr: a.stderr,
 	}
 	if a.terminal != nil && terminal(os.Stdin) != nil && terminal(os.Stdout) != nil {
-		o.Screen = a.frames()
+		frames := a.frames()
+		defer func() { err = errors.Join(err, frames.Close()) }()
+		o.Screen = frames
 	}
 	code, err := command.Run(ctx, o)
 	if err == nil && code != 0 {

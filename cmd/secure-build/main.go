@@ -62,13 +62,10 @@ func realMain() int {
 	defer func() { _, _ = stdout.Close(), stderr.Close() }()
 
 	buildkit.Quiet(io.Discard)
-	log.SetOutput(stderr) // what other libraries log
+	log.SetOutput(io.Discard) // what other libraries log, such as the end of a session
 
 	a := &app{redactor: red, stdin: os.Stdin, stdout: stdout, stderr: stderr, terminal: terminal(os.Stderr), getenv: os.Getenv}
 	err := a.guarded(ctx, os.Args[1:])
-	for _, end := range a.atEnd {
-		err = errors.Join(err, end())
-	}
 	if err != nil && ctx.Err() != nil && !errors.Is(err, pipeline.ErrNotClean) {
 		err = fmt.Errorf("interrupted: %w", err)
 	}
@@ -97,7 +94,6 @@ type app struct {
 	stdout, stderr io.Writer
 	terminal       *os.File // stderr, if it is a terminal
 	getenv         func(string) string
-	atEnd          []func() error // flush what is held back
 }
 
 func exitCode(err error) int {

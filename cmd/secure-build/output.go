@@ -14,25 +14,24 @@ import (
 // redactor of its own, and all that is shown through the one on stderr. On a
 // terminal the display draws whole frames, which must not wait for their line
 // to end, so it gets a writer of its own kind.
-func (b *build) output() buildkit.Output {
+// done has to be called when the display has drawn its last frame.
+func (b *build) output() (_ buildkit.Output, done func() error) {
 	out := buildkit.Output{
 		W:        b.stderr,
 		Progress: b.progress,
 		Redact:   b.redactor.String,
 		NewLog:   func(dst io.Writer) buildkit.LogWriter { return b.redactor.Writer(dst, redact.Immediately()) },
 	}
-	if b.terminal != nil {
-		out.W = screen{b.terminal, b.frames()}
+	if b.terminal == nil {
+		return out, func() error { return nil }
 	}
-	return out
+	frames := b.frames()
+	out.W = screen{b.terminal, frames}
+	return out, frames.Close
 }
 
 // frames is a writer to our terminal that does not wait for lines to end.
-func (a *app) frames() io.Writer {
-	w := a.redactor.Writer(a.terminal, redact.Immediately())
-	a.atEnd = append(a.atEnd, w.Close)
-	return w
-}
+func (a *app) frames() *redact.Writer { return a.redactor.Writer(a.terminal, redact.Immediately()) }
 
 // screen is a terminal that is written to through the redactor.
 type screen struct {

@@ -104,8 +104,9 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	b.scanner = scan.New(scan.Options{Index: b.index, Redact: b.redactor.String})
 	b.request.Store = b.layout.Store(b.watch)
 	b.request.Secret = b.vault.Get
-	res, err := b.engine.Solve(ctx, b.request, b.output())
-	if err != nil {
+	out, flush := b.output()
+	res, err := b.engine.Solve(ctx, b.request, out)
+	if err = errors.Join(err, flush()); err != nil {
 		return img, err
 	}
 	if err := b.layout.SetRoot(res.Root); err != nil {

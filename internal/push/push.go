@@ -3,6 +3,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -124,4 +125,23 @@ func explain(err error, repo name.Repository) error {
 		return hint.Wrap(err, "is %s reachable from here?", repo.RegistryStr())
 	}
 	return err
+}
+
+// Login says as whom the registry of a tag knows us, and whether it lets us in
+// at all. Nothing is written: it asks for the API's version, and for a token
+// where the registry wants one.
+func Login(ctx context.Context, tag name.Tag) (user string, err error) {
+	auth, err := authn.DefaultKeychain.Resolve(tag.Repository)
+	if err != nil {
+		return "", fmt.Errorf("reading Docker's credentials for %s: %w", tag.RegistryStr(), err)
+	}
+	user = "nobody (no login)"
+	if cfg, err := auth.Authorization(); err == nil && auth != authn.Anonymous {
+		user = cmp.Or(cfg.Username, "a token")
+	}
+	scope := tag.Repository.Scope(transport.PushScope)
+	if _, err := transport.NewWithContext(ctx, tag.Registry, auth, remote.DefaultTransport, []string{scope}); err != nil {
+		return user, explain(fmt.Errorf("asking %s: %w", tag.RegistryStr(), err), tag.Repository)
+	}
+	return user, nil
 }
