@@ -3,6 +3,7 @@ module github.com/org/secure-build/tools
 go 1.26.8
 
 tool (
+	filippo.io/age/cmd/age-keygen
 	github.com/getsops/sops/v3/cmd/sops
 	github.com/google/go-containerregistry/cmd/crane
 	github.com/moby/buildkit/cmd/buildctl

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	dockerconfig "github.com/docker/cli/cli/config"
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/pipeline"
@@ -72,7 +71,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(err)
 	b.tags, err = push.ParseTags(b.request.Tags)
 	check(err)
-	if b.push = flag("push"); b.push && len(b.tags) == 0 {
+	if b.push = flag("push"); b.push && len(b.request.Tags) == 0 {
 		check(hint.Wrap(errors.New("--push without a tag"), "say where to with --tag registry.example.com/team/app:1.2"))
 	}
 	b.request.Tags = names(b.tags)
@@ -80,6 +79,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	if v := a.getenv("BUILDKIT_PROGRESS"); v != "" && b.progress == "auto" {
 		b.progress = v
 	}
+	check(o.oneOf("progress", b.progress))
 	b.metadataFile, b.iidFile, b.reportDir = o.text("metadata-file"), o.text("iidfile"), o.text("report-dir")
 	b.builder = o.text("builder")
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
@@ -122,7 +122,7 @@ func cacheDir(dir string) (string, error) {
 	return filepath.Abs(dir)
 }
 
-func names(tags []name.Tag) []string {
+func names(tags []push.Tag) []string {
 	var refs []string
 	for _, t := range tags {
 		refs = append(refs, t.Name())

@@ -66,7 +66,7 @@ func (a *app) exec(ctx context.Context, s secrets, env []string, args []string) 
 	if err != nil {
 		return err
 	}
-	v, err := s.store(set)
+	v, err := a.store(s, set)
 	if err != nil {
 		return err
 	}

@@ -49,6 +49,9 @@ func realMain() int {
 		}
 		return exitOK
 	}
+	if err := vault.Harden(); err != nil {
+		fmt.Fprintf(os.Stderr, "secure-build: warning: %v\n", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	// A second Ctrl-C ends us at once: nothing that it leaves behind is plaintext.

@@ -57,8 +57,16 @@ func (s secrets) load(ctx context.Context) (secret.Set, error) {
 	return source.Load(ctx, s.refs, s.sources)
 }
 
-// store opens the vault and fills it. A vault that is not full is closed.
-func (s secrets) store(set secret.Set) (_ *vault.Vault, err error) {
+// store opens the vault and fills it, after erasing what runs that were killed
+// have left. A vault that is not full is closed.
+func (a *app) store(s secrets, set secret.Set) (_ *vault.Vault, err error) {
+	stale, err := vault.Sweep()
+	for _, dir := range stale {
+		a.warn("erased what a killed run had left in %s", dir)
+	}
+	if err != nil {
+		a.warn("%v", err) // somebody else's, or gone in the meantime: no reason to stop
+	}
 	v, err := vault.Open(s.vaultOptions)
 	if err != nil {
 		return nil, err

@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
@@ -31,7 +30,7 @@ type build struct {
 	cacheDir     string
 	progress     string
 	push         bool
-	tags         []name.Tag
+	tags         []push.Tag
 	registry     push.Options
 	metadataFile string
 	iidFile      string
@@ -77,7 +76,7 @@ func (b *build) mask(set secret.Set) error {
 }
 
 func (b *build) store(_ context.Context, set secret.Set) (err error) {
-	b.vault, err = b.secrets.store(set)
+	b.vault, err = b.app.store(b.secrets, set)
 	return err
 }
 

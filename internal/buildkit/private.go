@@ -82,7 +82,8 @@ func startPrivate(ctx context.Context, opts EngineOptions) (_ *Engine, err error
 // findDaemon looks for the parts of a private daemon in PATH, beside our
 // binary and in the folder "tools" beside it (where make tools puts them).
 func findDaemon(opts EngineOptions) (*daemon, error) {
-	dirs := filepath.SplitList(opts.Getenv("PATH"))
+	// Debian keeps runc where an ordinary user's PATH does not look.
+	dirs := append(filepath.SplitList(opts.Getenv("PATH")), "/usr/local/sbin", "/usr/sbin", "/sbin")
 	if opts.Executable != "" {
 		self := filepath.Dir(opts.Executable)
 		dirs = append([]string{self, filepath.Join(self, "tools")}, dirs...)

@@ -27,11 +27,14 @@ type Options struct {
 	UserAgent          string // sent with each request
 }
 
+// A Tag is a parsed reference that a push can move.
+type Tag = name.Tag
+
 // ParseTags checks references before anything is built. A tag that is not
 // fully written gets Docker's defaults (docker.io, latest). Naming the same
 // one twice is harmless.
-func ParseTags(refs []string) ([]name.Tag, error) {
-	var tags []name.Tag
+func ParseTags(refs []string) ([]Tag, error) {
+	var tags []Tag
 	for _, ref := range refs {
 		t, err := name.NewTag(ref)
 		if err != nil {
@@ -47,7 +50,7 @@ func ParseTags(refs []string) ([]name.Tag, error) {
 // Push sends the image with this digest from the layout in dir, and then
 // points every tag at it. On an error some tags may have moved; none points at
 // anything but this image.
-func Push(ctx context.Context, dir, digest string, tags []name.Tag, opts Options) error {
+func Push(ctx context.Context, dir, digest string, tags []Tag, opts Options) error {
 	if len(tags) == 0 {
 		return errors.New("pushing: no tag says where to")
 	}
@@ -130,7 +133,7 @@ func explain(err error, repo name.Repository) error {
 // Login says as whom the registry of a tag knows us, and whether it lets us in
 // at all. Nothing is written: it asks for the API's version, and for a token
 // where the registry wants one.
-func Login(ctx context.Context, tag name.Tag) (user string, err error) {
+func Login(ctx context.Context, tag Tag) (user string, err error) {
 	auth, err := authn.DefaultKeychain.Resolve(tag.Repository)
 	if err != nil {
 		return "", fmt.Errorf("reading Docker's credentials for %s: %w", tag.RegistryStr(), err)

@@ -1,0 +1,61 @@
+# "make" alone says what there is. Every target does its own set-up, and a
+# second run of each does only what has changed.
+
+# Debian keeps runc in /usr/sbin, which an ordinary user's PATH lacks.
+export PATH := $(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
+
+# The version comes from git by ldflags, so Go need not ask git too: in a
+# container whose user does not own the checkout, that ends the build.
+export GOFLAGS ?= -buildvcs=false
+
+# Where tests and the demo find the real parts.
+export SECURE_BUILD_TOOLS := $(CURDIR)/bin/tools
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STATIC  := CGO_ENABLED=0 go build -trimpath
+
+# For example: make test TESTFLAGS='-race -run TestPrivate'
+TESTFLAGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build tools setup demo test bench lint generate clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+build: ## build bin/secure-build
+	@mkdir -p bin
+	$(STATIC) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/secure-build ./cmd/secure-build
+
+tools: bin/tools/.built ## build buildkitd, buildctl, sops, crane and others to bin/tools
+
+# One stamp for all of them: they change together, with the module that pins
+# their versions. Every tool that tools/go.mod names is built.
+bin/tools/.built: tools/go.mod tools/go.sum
+	@echo 'building the tools that tools/go.mod names (some minutes the first time)'
+	@mkdir -p bin/tools
+	cd tools && $(STATIC) -o ../bin/tools/ \
+		-ldflags "-s -w -X github.com/moby/buildkit/version.Version=$$(go list -m -f '{{.Version}}' github.com/moby/buildkit)" tool
+	@touch $@
+
+setup: ## install the Debian packages that demo and test need
+	@scripts/setup.sh
+
+demo: setup tools build ## build and push a small service, then catch its leaky twin
+	@scripts/demo.sh
+
+test: setup tools build ## run every test, against a real daemon and registry
+	go test -timeout 20m $(TESTFLAGS) ./...
+
+bench: setup tools build ## measure the redactor, the index and whole runs beside buildctl's
+	go test -run '^$$' -bench . ./internal/redact ./internal/index
+	go run ./cmd/bench
+
+lint: tools ## run gofmt, go vet, staticcheck and the checks on go.mod and scripts
+	scripts/lint.sh
+
+generate: ## rewrite what is generated from the table of options
+	go generate ./...
+
+clean: ## remove bin and the caches of this folder
+	rm -rf bin .cache
