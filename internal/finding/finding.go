@@ -36,14 +36,15 @@ const (
 // RuleKnownValue is the rule of a finding of a value that we know.
 const RuleKnownValue = "known-value"
 
-// Fields in which a finding may lie, beside file contents ("").
+// Fields in which a finding may lie, beside file contents ("") and the paths of
+// JSON documents (config.Env[3], annotations.x).
 const (
-	FieldPath       = "path"       // a file's name in a layer
-	FieldLink       = "link"       // a link's target in a layer
-	FieldHeader     = "header"     // any other part of a tar header: PAX records, xattrs, owners
-	FieldConfig     = "config"     // a JSON blob whose part could not be told
-	FieldManifest   = "manifest"   // a manifest or an index
-	FieldAnnotation = "annotation" // an annotation of a manifest, an index or a descriptor
+	FieldPath        = "path"        // a file's name in a layer
+	FieldLink        = "link"        // a link's target in a layer
+	FieldHeader      = "header"      // any other part of a tar header: PAX records, xattrs, owners
+	FieldConfig      = "config"      // a config whose part could not be told
+	FieldManifest    = "manifest"    // a manifest or an index whose part could not be told
+	FieldCompression = "compression" // what decompression drops: comments, skippable frames, trailing bytes
 )
 
 // A Finding is one place where a secret was found.
@@ -58,7 +59,7 @@ type Finding struct {
 	Layer       int      `json:"layer"`                 // index of the layer in its image, from 0; -1 for other blobs
 	Path        string   `json:"path,omitempty"`        // file in the layer
 	Field       string   `json:"field,omitempty"`       // part of a config, manifest or tar header, such as config.Env[3]
-	Offset      int64    `json:"offset"`                // in bytes, from the start of the file or of the blob
+	Offset      int64    `json:"offset"`                // in bytes, from the start of the file or of the field, or of the blob where neither is named
 	Line        int      `json:"line,omitempty"`        // line of the Dockerfile, from 1
 	Instruction string   `json:"instruction,omitempty"` // the instruction that made the layer, as history has it
 	Fingerprint string   `json:"fingerprint"`           // stable over runs; no digest of the value

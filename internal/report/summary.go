@@ -1,0 +1,143 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/org/secure-build/internal/finding"
+)
+
+// summary writes a run as Markdown, for a job's page.
+func (r Run) summary() string {
+	var b strings.Builder
+	rep := r.Findings
+	fmt.Fprintf(&b, "# secure-build: %s\n\n", rep.Verdict)
+	fmt.Fprintf(&b, "%s; %s.\n\n", capital(outcome(rep, len(r.Secrets))), r.pushed())
+	if r.Error != "" {
+		fmt.Fprintf(&b, "The run ended early: %s\n\n", code(r.Error, maxReasonShown))
+	}
+	b.WriteString("| | |\n|---|---|\n")
+	line := func(name, text string) {
+		if text != "" {
+			fmt.Fprintf(&b, "| %s | %s |\n", name, text)
+		}
+	}
+	line("Image", codes(rep.Image.Digest))
+	line("Platforms", codes(rep.Image.Platforms...))
+	line("Tags", codes(r.Tags...))
+	line("Searched", fmt.Sprintf("%s, %s uncompressed, %d not read", count(rep.Coverage.Blobs, "blob"), size(rep.Coverage.Bytes), len(rep.Coverage.Unread)))
+	line("Searched for", r.searchedFor())
+	line("Not searched for", codes(r.Weak...))
+	line("Secrets were kept in", r.Memory.words())
+	line("Engine", codes(r.Engine))
+	line("Tool", codes(r.Tool))
+
+	r.summaryFindings(&b)
+	if len(rep.Coverage.Unread) > 0 {
+		b.WriteString("\n## Not read\n\n| blob | reason |\n|---|---|\n")
+		for _, u := range rep.Coverage.Unread[:min(len(rep.Coverage.Unread), maxRows)] {
+			fmt.Fprintf(&b, "| %s | %s |\n", codes(u.Blob, u.Path), code(u.Reason, maxReasonShown))
+		}
+		r.summaryMore(&b, len(rep.Coverage.Unread)-maxRows)
+	}
+	if len(r.Timings) > 0 {
+		b.WriteString("\n## Time\n\n| stage | seconds |\n|---|---:|\n")
+		for _, t := range r.Timings {
+			fmt.Fprintf(&b, "| %s | %.1f |\n", code(t.Stage, maxPathShown), t.Took.Round(100*time.Millisecond).Seconds())
+		}
+	}
+	return b.String()
+}
+
+func (r Run) summaryFindings(b *strings.Builder) {
+	all := rows(r.Findings)
+	if len(all) == 0 {
+		return
+	}
+	b.WriteString("\n## Findings\n\n| secret | encoding | where | instruction |\n|---|---|---|---|\n")
+	show := func(s string) string { return code(s, maxPathShown) }
+	for _, f := range all[:min(len(all), maxRows)] {
+		instruction := ""
+		if f.Instruction != "" {
+			instruction = code(f.Instruction, maxInstructionShown)
+		}
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", show(f.name()), show(f.Encoding), f.where(r.Findings.Image.Platforms, show), instruction)
+	}
+	r.summaryMore(b, len(all)-maxRows)
+	b.WriteString("\n## What to do\n")
+	for _, a := range advise(r.Findings) {
+		fmt.Fprintf(b, "\n%s:\n\n", Secret{a.secret, a.origin}.words())
+		for _, step := range a.steps {
+			fmt.Fprintf(b, "- %s\n", strings.ReplaceAll(step, "RUN --mount=type=secret,id="+a.secret, show("RUN --mount=type=secret,id="+a.secret)))
+		}
+	}
+}
+
+func (r Run) summaryMore(b *strings.Builder, n int) {
+	if n > 0 {
+		fmt.Fprintf(b, "\n… and %d more: see %s.\n", n, FindingsFile)
+	}
+}
+
+func (r Run) pushed() string {
+	switch {
+	case r.Pushed:
+		return "pushed"
+	case r.Findings.Verdict != finding.Clean:
+		return "nothing was pushed"
+	case r.Error != "" && len(r.Tags) > 0:
+		return "not pushed, or not completely"
+	}
+	return "not pushed"
+}
+
+func (r Run) searchedFor() string {
+	names := make([]string, 0, len(r.Secrets))
+	for i, s := range r.Secrets {
+		if i == maxRows {
+			names = append(names, fmt.Sprintf("… and %d more", len(r.Secrets)-maxRows))
+			break
+		}
+		names = append(names, s.words())
+	}
+	return strings.Join(names, ", ")
+}
+
+func (s Secret) words() string {
+	if s.Origin == "" {
+		return codes(s.ID)
+	}
+	return codes(s.ID) + " (" + codes(s.Origin) + ")"
+}
+
+// words says what the secrets were kept in, and what became of them.
+func (m Memory) words() string {
+	if m.Kind == "" {
+		return ""
+	}
+	text := code(m.Kind, maxPathShown)
+	if m.Swap {
+		text += ", which may have been swapped out"
+	}
+	if m.End != "" {
+		text += "; at the end: " + code(m.End, maxReasonShown)
+	}
+	if m.AfterKill != "" {
+		text += "; after a SIGKILL: " + code(m.AfterKill, maxReasonShown)
+	}
+	return text
+}
+
+// codes writes a list, without what is empty.
+func codes(list ...string) string {
+	var out []string
+	for _, s := range list {
+		if s != "" {
+			out = append(out, code(s, maxPathShown))
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

@@ -1,0 +1,188 @@
+package scan
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"math"
+	"strings"
+
+	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/index"
+)
+
+// A kind is what a blob holds, judged by its bytes.
+type kind string
+
+const (
+	kindEmpty  kind = "empty" // nothing, or zeros only
+	kindTar    kind = "tar"
+	kindJSON   kind = "JSON"
+	kindText   kind = "text"
+	kindOpaque kind = "opaque" // anything else: matched, but not understood
+)
+
+// A record is what is known of a blob after it was read.
+type record struct {
+	digest   string
+	verified bool  // all bytes came, and they have this digest
+	size     int64 // bytes
+	total    int64 // bytes, uncompressed
+
+	compression string // "" for none
+	kind        kind
+	unread      []string // what could not be read, and why
+	hits        []hit
+}
+
+// A tap sees the bytes of a blob as they are stored.
+type tap struct {
+	hash    hash.Hash // nil for an algorithm that we do not know
+	size    int64
+	matcher *index.Stream // nil until the blob turns out to be compressed
+}
+
+func (t *tap) Write(p []byte) (int, error) {
+	t.size += int64(len(p))
+	if t.hash != nil {
+		t.hash.Write(p)
+	}
+	if t.matcher != nil {
+		_, _ = t.matcher.Write(p)
+	}
+	return len(p), nil
+}
+
+// newTap prepares to check a digest
+// (https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests).
+func newTap(digest string) *tap {
+	switch algorithm, _, _ := strings.Cut(digest, ":"); algorithm {
+	case "sha256":
+		return &tap{hash: sha256.New()}
+	case "sha512":
+		return &tap{hash: sha512.New()}
+	}
+	return &tap{}
+}
+
+// is says whether what was seen has this digest.
+func (t *tap) is(digest string) bool {
+	_, encoded, _ := strings.Cut(digest, ":")
+	return t.hash != nil && encoded == hex.EncodeToString(t.hash.Sum(nil))
+}
+
+// inspect reads one blob to its end, whatever it holds. It returns no error:
+// what could not be read is in the record.
+func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
+	rec = &record{digest: digest, kind: kindOpaque}
+	// The decoders see what a hostile image wrote. If one of them panics, the
+	// run has to go on to its end, where the vault is erased.
+	defer func() {
+		if p := recover(); p != nil {
+			rec.verified = false
+			rec.unread = append(rec.unread, fmt.Sprintf("reading it ended in a panic: %T", p))
+		}
+	}()
+
+	seen := newTap(digest)
+	stored := bufio.NewReaderSize(io.TeeReader(r, seen), feedPiece)
+	content := newLedger()
+	outside := newLedger() // matches in the stored bytes, of which some belong to no content
+	if rec.compression = compressionOf(stored); rec.compression != "" {
+		seen.matcher = s.index.NewStream(index.Blob, outside.matched)
+		ahead, _ := stored.Peek(stored.Buffered())
+		_, _ = seen.matcher.Write(ahead)
+	}
+	stream, end, err := decompress(rec.compression, stored)
+	if err == nil {
+		defer end()
+		err = s.content(rec, stream, content)
+	}
+	if err != nil {
+		rec.unread = append(rec.unread, err.Error())
+	}
+
+	_, err = io.Copy(io.Discard, stored) // the digest is over every byte, also of what could not be understood
+	if seen.matcher != nil {
+		_ = seen.matcher.Close()
+	}
+	rec.size, rec.verified = seen.size, err == nil && seen.is(digest)
+	if err != nil && len(rec.unread) == 0 {
+		rec.unread = append(rec.unread, err.Error())
+	}
+	rec.collect(content, outside)
+	return rec
+}
+
+// content matches the uncompressed stream of a blob and names its parts.
+func (s *Scanner) content(rec *record, stream io.Reader, l *ledger) error {
+	m := s.index.NewStream(index.Blob, l.matched)
+	src := newSource(stream, func(chunk []byte) {
+		l.settle()
+		l.total += int64(len(chunk))
+		_, _ = m.Write(chunk)
+	})
+	src.limit, src.cut = s.limit, s.cut
+
+	start := bytes.Clone(src.peek())
+	var walk error
+	switch {
+	case isTar(start):
+		rec.kind = kindTar
+		walk = s.walkTar(src, l)
+	case isJSON(start):
+		rec.kind, walk = kindJSON, s.walkJSON(src, l)
+		if _, bound := errors.AsType[boundError](walk); walk != nil && !bound {
+			rec.kind, walk = kindOpaque, nil // it only looked like JSON
+		}
+	}
+	l.horizon = math.MaxInt64
+	err := src.drain()
+	_ = m.Close()
+	l.finish()
+	rec.total = src.total
+
+	switch {
+	case rec.kind != kindOpaque:
+	case !src.filled:
+		rec.kind = kindEmpty
+	case !src.binary && isText(start) && foreignName(start) == "":
+		rec.kind = kindText
+	}
+	switch {
+	case err != nil:
+		return err // the cause of the walk's error too
+	case walk != nil:
+		return fmt.Errorf("reading %s: %w", rec.kind, walk)
+	case foreignName(start) != "":
+		return fmt.Errorf("%s, which is not unpacked, was searched as plain bytes only", foreignName(start))
+	case rec.kind == kindOpaque:
+		return errors.New("data of an unknown kind was searched as plain bytes only")
+	}
+	return nil
+}
+
+// collect puts the hits of a blob together.
+func (r *record) collect(content, outside *ledger) {
+	outside.finish()
+	r.hits = content.sorted()
+	for _, h := range outside.sorted() {
+		// A value in the stored bytes is mostly one in data that did not
+		// compress, and then it was found in the content already. Otherwise it
+		// is in a part that decompressing drops: a gzip comment, a zstd
+		// skippable frame, bytes after the end.
+		if !content.found[h.Secret] {
+			h.field = finding.FieldCompression
+			r.hits = append(r.hits, h)
+		}
+	}
+	if more := content.more + outside.more; more > 0 {
+		r.unread = append(r.unread, fmt.Sprintf("more than %d findings: %d further ones are not listed", maxHits, more))
+	}
+}

@@ -1,0 +1,176 @@
+package scan
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/org/secure-build/internal/index"
+)
+
+// Bounds of what is remembered of one blob.
+const (
+	maxHits    = 1000    // findings per blob; what is more is counted
+	maxPending = 100_000 // matches that wait for their place
+	lookBack   = 1 << 20 // bytes by which a match may be reported late
+)
+
+// A place is a part of a blob that has a name: a file, a part of a tar header,
+// a part of a JSON document. The zero place is the blob as a whole.
+type place struct{ path, field string }
+
+// A hit is a value in a place. Its offset counts from the start of the place.
+type hit struct {
+	match
+	place
+}
+
+// A match is a value at an offset of the uncompressed stream, or of a field.
+type match struct {
+	*index.Pattern
+	offset int64
+}
+
+// A mark says what the stream holds from an offset on, up to the next mark.
+type mark struct {
+	start int64
+	place place
+	// named holds the secrets that were found in the parts of a header, which
+	// are told apart better there than by their bytes in the stream.
+	named map[string]bool
+}
+
+// A ledger turns the matches of one blob into hits. The matcher runs ahead of
+// whatever walks the stream and names its parts, so a match waits until the
+// walk has passed it; the marks that are still needed are few, whatever the
+// number of files.
+type ledger struct {
+	pending []match
+	marks   []mark
+	horizon int64 // matches before it can be placed; what is there is known
+	total   int64 // bytes matched so far
+
+	hits  map[spot][]hit // one per encoding
+	count int            // of all hits
+	more  int            // hits beyond maxHits
+	found map[string]bool
+}
+
+// A spot is where a secret was found, in whatever encodings.
+type spot struct {
+	secret string
+	place  place
+}
+
+func newLedger() *ledger {
+	return &ledger{hits: map[spot][]hit{}, found: map[string]bool{}}
+}
+
+// matched takes a match from the matcher.
+func (l *ledger) matched(offset int64, p *index.Pattern) {
+	if len(l.pending) == maxPending {
+		l.placeUpTo(math.MaxInt64)
+	}
+	l.pending = append(l.pending, match{p, offset})
+}
+
+// mark says that the stream holds something else from start on. Marks come in
+// ascending order.
+func (l *ledger) mark(m mark) { l.marks = append(l.marks, m) }
+
+// settle places the matches that the walk has passed and forgets the marks
+// that no late match can need. It is called before each new chunk.
+func (l *ledger) settle() {
+	l.placeUpTo(l.horizon)
+	old := 0
+	for old+1 < len(l.marks) && l.marks[old+1].start < l.total-lookBack {
+		old++
+	}
+	l.marks = slices.Delete(l.marks, 0, old)
+}
+
+// finish places what is left.
+func (l *ledger) finish() { l.placeUpTo(math.MaxInt64) }
+
+func (l *ledger) placeUpTo(horizon int64) {
+	waiting := l.pending[:0]
+	for _, m := range l.pending {
+		if m.offset >= horizon {
+			waiting = append(waiting, m)
+			continue
+		}
+		at := l.markOf(m.offset)
+		if at.named[m.Secret] {
+			continue
+		}
+		if at.place.path != "" {
+			m.offset -= at.start
+		}
+		l.add(hit{m, at.place})
+	}
+	l.pending = waiting
+}
+
+func (l *ledger) markOf(offset int64) mark {
+	after := sort.Search(len(l.marks), func(i int) bool { return l.marks[i].start > offset })
+	if after == 0 {
+		return mark{} // nobody named it, or it was reported later than lookBack allows
+	}
+	return l.marks[after-1]
+}
+
+// add notes a hit, once per secret, encoding and place, with its first offset.
+func (l *ledger) add(h hit) {
+	l.found[h.Secret] = true
+	key := spot{h.Secret, h.place}
+	here := l.hits[key]
+	for i, old := range here {
+		if old.Encoding == h.Encoding {
+			if h.offset < old.offset {
+				here[i] = h
+			}
+			return
+		}
+	}
+	if l.count >= maxHits {
+		l.more++
+		return
+	}
+	l.hits[key] = append(here, h)
+	l.count++
+}
+
+// mostTelling leaves out what follows from another hit of the same secret in
+// the same place: where a whole value is, its lines and parts are too.
+func mostTelling(here []hit) []hit {
+	best := 0
+	for _, h := range here {
+		best = max(best, telling(h.Encoding))
+	}
+	return slices.DeleteFunc(slices.Clone(here), func(h hit) bool { return telling(h.Encoding) < best })
+}
+
+func telling(encoding string) int {
+	switch {
+	case strings.HasSuffix(encoding, "-part"):
+		return 0
+	case encoding == "line", encoding == "field":
+		return 1
+	}
+	return 2
+}
+
+// sorted lists the hits in an order that does not depend on chance.
+func (l *ledger) sorted() []hit {
+	all := make([]hit, 0, l.count)
+	for _, here := range l.hits {
+		all = append(all, mostTelling(here)...)
+	}
+	slices.SortFunc(all, func(a, b hit) int {
+		return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.field, b.field), cmp.Compare(a.offset, b.offset),
+			cmp.Compare(a.Secret, b.Secret), cmp.Compare(a.Encoding, b.Encoding))
+	})
+	return all
+}

@@ -1,0 +1,76 @@
+// Package scan looks for known values in every blob of an image and says what
+// it found and what it could not read.
+//
+// A Scanner is fed each blob while it arrives, in whatever order, and reads it
+// once: the uncompressed stream goes through the matcher as a whole, whatever
+// it is, and a walk beside it (of a tar archive, of a JSON document) only names
+// the place of what was found. At the end Report follows the image from its
+// root, reads what did not come by itself, and puts everything together.
+package scan
+
+import (
+	"io"
+	"sync"
+
+	"github.com/org/secure-build/internal/index"
+)
+
+// Options of a Scanner.
+type Options struct {
+	// Index holds the values to look for.
+	Index *index.Index
+	// Redact is applied to everything from the image that a report shows: file
+	// names, fields, instructions, platforms. A file's name may be the value.
+	// Without it the Scanner masks by its own index.
+	Redact func(string) string
+	// MaxBytes is the most that one blob may unpack to; 0 for any amount, since
+	// a scan takes the same memory however long a blob is.
+	MaxBytes int64
+}
+
+// A Scanner scans one image. Its methods may be called from several goroutines.
+type Scanner struct {
+	index  *index.Index
+	redact func(string) string
+	limit  int64
+	cut    int // see source
+
+	mu      sync.Mutex
+	records map[string]*record
+}
+
+// New returns a Scanner without any blob.
+func New(opts Options) *Scanner {
+	s := &Scanner{index: opts.Index, redact: opts.Redact, limit: opts.MaxBytes, records: map[string]*record{}}
+	if s.redact == nil {
+		s.redact = s.mask
+	}
+	return s
+}
+
+// Blob returns where to copy the bytes of a blob to, as they are stored. They
+// are scanned in a goroutine of their own; Close waits for it. A write waits
+// for the scan when it is more than a small buffer ahead, and never fails
+// before Close. Bytes that turn out not to have the digest count as not read.
+func (s *Scanner) Blob(digest string) io.WriteCloser {
+	return newFeed(func(r io.Reader) { s.keep(s.inspect(digest, r)) })
+}
+
+// keep remembers a record, unless a better one of the same blob is there.
+func (s *Scanner) keep(r *record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old := s.records[r.digest]; old == nil || !old.verified {
+		s.records[r.digest] = r
+	}
+}
+
+// record returns what is known of a blob, nil for nothing that counts.
+func (s *Scanner) record(digest string) *record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.records[digest]; r != nil && r.verified {
+		return r
+	}
+	return nil
+}
