@@ -1,0 +1,163 @@
+package index
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"strings"
+)
+
+// Parts of a long value, so that a prefix, a suffix, or one row of a wrapped
+// encoding is found. Sizes in bytes.
+const (
+	leastWhole = 32  // a value below this has no parts
+	rawPart    = 16  // of the value itself
+	codedPart  = 12  // of the value: 16 characters of base64, 24 of hex
+	row        = 60  // rows of this many characters and more have a whole part in them
+	mostParts  = 256 // per encoding
+)
+
+// parts enters the parts of a value, of its base64 and its hex.
+func (b *builder) parts(v []byte) {
+	if len(v) < leastWhole {
+		return
+	}
+	open := opaque(v)
+	b.anchors("raw-part", bytes.Clone(v), rawPart, open, func(i int) (int, int) { return i, i + rawPart })
+	if body := pemBody(v); body != nil {
+		b.anchors("joined-part", body, rawPart, opaque(body), func(i int) (int, int) { return i, i + rawPart })
+	}
+	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
+		for shift := range 3 {
+			text, skipped := base64Shifted(enc, v, shift)
+			name := "base64-part"
+			if enc == base64.URLEncoding {
+				name = "base64url-part"
+			}
+			b.anchors(name, text, codedPart*4/3, open, func(i int) (int, int) {
+				bit := 6*i + skipped
+				return bit / 8, (bit + 8*codedPart + 7) / 8
+			})
+		}
+	}
+	lower := hex.AppendEncode(nil, v)
+	for _, text := range [][]byte{lower, bytes.ToUpper(lower)} {
+		b.anchors("hex-part", text, 2*codedPart, open, func(i int) (int, int) { return i / 2, (i + 2*codedPart + 1) / 2 })
+	}
+}
+
+// anchors enters parts of size bytes of a text: the first and the last one that
+// tell, and between them so many that each row has one. The source of text[i:]
+// is the range of the value that source returns.
+func (b *builder) anchors(name string, text []byte, size int, open []bool, source func(i int) (from, to int)) {
+	tells := func(i int) bool {
+		from, to := source(i)
+		if i < 0 || i+size > len(text) || to > len(open) {
+			return false
+		}
+		for k := from; k < to; k++ {
+			if !open[k] {
+				return false
+			}
+		}
+		return true
+	}
+	put := func(i int) {
+		if n := b.needle(name, text[i:i+size], false); n != nil {
+			n.whole, n.at = text, i
+		}
+	}
+	step := max(row-size, len(text)/mostParts)
+	for i := 0; i+size <= len(text); {
+		if !tells(i) {
+			i++
+			continue
+		}
+		put(i)
+		next := i + step
+		for next > i+1 && !tells(next) { // rather a smaller step than a gap
+			next--
+		}
+		i = next
+	}
+	for i := len(text) - size; i >= 0; i-- {
+		if tells(i) {
+			put(i)
+			return
+		}
+	}
+}
+
+// opaque marks the bytes of v that lie in a stretch that looks random and that
+// is not the public beginning of something.
+func opaque(v []byte) []bool {
+	open := make([]bool, len(v))
+	for i := 0; i+codedPart <= len(v); i++ {
+		if telling(v[i:min(i+rawPart, len(v))]) {
+			for k := i; k < min(i+rawPart, len(v)); k++ {
+				open[k] = true
+			}
+		}
+	}
+	for i := 0; i < len(v); i++ {
+		if i == 0 || v[i-1] == '\n' {
+			for k := i; k < min(i+publicHead(v[i:]), len(v)); k++ {
+				open[k] = false
+			}
+		}
+	}
+	return open
+}
+
+// telling says whether a window looks random: characters of base64 and its
+// relatives only, half of them different, and the kind (upper case, lower case,
+// digit) changing often. Words, host names and versions are not like that.
+func telling(w []byte) bool {
+	var seen [256]bool
+	distinct, digits, changes, uppers := 0, 0, 0, false
+	last := byte(0)
+	for _, c := range w {
+		kind := byte(0)
+		switch {
+		case c >= 'a' && c <= 'z':
+			kind = 'a'
+		case c >= 'A' && c <= 'Z':
+			kind = 'A'
+			uppers = uppers || last == 'A'
+		case c >= '0' && c <= '9':
+			kind = '0'
+			digits++
+		case strings.IndexByte("+/_=-", c) < 0:
+			return false
+		}
+		if kind != 0 && last != 0 && kind != last {
+			changes++
+		}
+		if !seen[c] {
+			seen[c] = true
+			distinct++
+		}
+		last = kind
+	}
+	return 2*distinct >= len(w) && 4*changes >= len(w) && (digits >= 2 || digits > 0 && uppers || uppers && 3*changes >= len(w))
+}
+
+// publicHead is the number of bytes that v shares with others of its kind.
+func publicHead(v []byte) int {
+	switch s := string(v[:min(len(v), 20)]); {
+	case strings.HasPrefix(s, "eyJ"): // JSON in base64: the header of a JWT, or all of it
+		if dot := bytes.IndexByte(v, '.'); dot > 0 {
+			return dot
+		}
+		return 48
+	case strings.HasPrefix(s, "b3BlbnNzaC1rZXk"): // an OpenSSH key: ciphers, then the public key
+		return 140
+	case strings.HasPrefix(s, "LS0tLS1"): // the armour of PEM in base64
+		return 116
+	case strings.HasPrefix(s, "MI"), strings.HasPrefix(s, "MC4CAQ"), strings.HasPrefix(s, "MHcCAQ"): // ASN.1: version and algorithm
+		return 52
+	case strings.HasPrefix(s, "H4sI"), strings.HasPrefix(s, "UEsDB"): // gzip, zip
+		return 24
+	}
+	return 0
+}
