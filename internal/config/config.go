@@ -98,6 +98,8 @@ var Build = slices.Concat(secrets, dockerfile, []Option{
 var Exec = slices.Concat(secrets, []Option{
 	{Flag: "env", Kind: List, Arg: "ID=NAME", Group: GroupSecrets,
 		Usage: "give the command the secret ID in the environment variable NAME too"},
+	{Flag: "plain-files", Kind: Bool, Group: GroupSecrets,
+		Usage: "regular files on a tmpfs instead of links to anonymous memory, for a command that bind-mounts or resolves them"},
 })
 
 // Check is the table of "secure-build check".
