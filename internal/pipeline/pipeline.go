@@ -66,7 +66,7 @@ func Run(ctx context.Context, p Plan, s Steps) (res Result, err error) {
 		return res, err
 	}
 	if err = s.Mask(res.Secrets); err != nil { // before anything else can print
-		return res, fmt.Errorf("masking: %w", err)
+		return res, err
 	}
 	if err = s.Store(ctx, res.Secrets); err != nil {
 		return res, err

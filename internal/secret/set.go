@@ -15,6 +15,7 @@ const MaxSize = 500 * 1024
 type Set struct {
 	mounted []Secret
 	hidden  []Secret
+	byID    map[string]int // index in mounted: a file may have thousands of values
 }
 
 // Add puts a secret on the list. Two secrets with one id are an error that
@@ -23,6 +24,10 @@ func (s *Set) Add(sec Secret) error {
 	if old, ok := s.Get(sec.id); ok {
 		return fmt.Errorf("two secrets with the id %q: %s and %s", sec.id, old.origin, sec.origin)
 	}
+	if s.byID == nil {
+		s.byID = map[string]int{}
+	}
+	s.byID[sec.id] = len(s.mounted)
 	s.mounted = append(s.mounted, sec)
 	return nil
 }
@@ -33,8 +38,8 @@ func (s *Set) AddHidden(sec Secret) { s.hidden = append(s.hidden, sec) }
 
 // Get returns the mountable secret with this id.
 func (s Set) Get(id string) (Secret, bool) {
-	i := slices.IndexFunc(s.mounted, func(m Secret) bool { return m.id == id })
-	if i < 0 {
+	i, ok := s.byID[id]
+	if !ok {
 		return Secret{}, false
 	}
 	return s.mounted[i], true
