@@ -30,6 +30,7 @@ const (
 // layers places every package. A package below one of these belongs to it
 // (scan/rules to scan). Whoever adds a package decides here where it stands.
 var layers = map[string]layer{
+	"internal/canary":  noun,
 	"internal/finding": noun,
 	"internal/hint":    noun,
 	"internal/index":   noun,

@@ -46,6 +46,9 @@ func (a *app) execCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if s.vaultOptions.PlainFiles, err = opts.bool("plain-files"); err != nil {
+				return err
+			}
 			return a.exec(cmd.Context(), s, opts.list("env"), args)
 		},
 	}
@@ -61,7 +64,9 @@ func (a *app) exec(ctx context.Context, s secrets, env []string, args []string) 
 	if err != nil {
 		return err
 	}
-	a.mask(set)
+	if _, err := a.mask(set); err != nil {
+		return err
+	}
 	variables, err := environment(os.Environ(), set, env)
 	if err != nil {
 		return err

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/hint"
@@ -93,6 +95,17 @@ func (o options) bool(flag string) (bool, error) {
 		return false, hint.Wrap(fmt.Errorf("reading the environment's value for --%s: %q is neither true nor false", flag, v), "set it to true or false, or leave it out")
 	}
 	return b, nil
+}
+
+// oneOf holds a value against an option whose Arg lists all that there are: a|b|c.
+func (o options) oneOf(flag, value string) error {
+	for _, opt := range o.table {
+		all := strings.Split(opt.Arg, "|")
+		if opt.Flag == flag && !slices.Contains(all, value) {
+			return hint.Wrap(fmt.Errorf("reading --%s: %q is not known", flag, value), "--%s is one of %s", flag, strings.Join(all, ", "))
+		}
+	}
+	return nil
 }
 
 // usage prints the flags in their groups.

@@ -17,6 +17,7 @@ import (
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/pipeline"
+	"github.com/org/secure-build/internal/platform"
 	"github.com/org/secure-build/internal/redact"
 	"github.com/org/secure-build/internal/vault"
 )
@@ -68,6 +69,7 @@ func realMain() int {
 	log.SetOutput(io.Discard) // what other libraries log, such as the end of a session
 
 	a := &app{redactor: red, stdin: os.Stdin, stdout: stdout, stderr: stderr, terminal: terminal(os.Stderr), getenv: os.Getenv}
+	a.platform = platform.New(platform.Options{Getenv: os.Getenv, Log: stderr, Raw: runnerLog(os.Stderr)})
 	err := a.guarded(ctx, os.Args[1:])
 	if err != nil && ctx.Err() != nil && !errors.Is(err, pipeline.ErrNotClean) {
 		err = fmt.Errorf("interrupted: %w", err)
@@ -76,6 +78,16 @@ func realMain() int {
 		printError(stderr, err)
 	}
 	return exitCode(err)
+}
+
+// runnerLog returns f if it leads to the CI's runner, as a pipe or a terminal
+// does, and not to a file, in which a mask command would be the value in clear
+// text. (It is stderr: stdout may be piped into something that reads it.)
+func runnerLog(f *os.File) io.Writer {
+	if fi, err := f.Stat(); err != nil || fi.Mode().IsRegular() {
+		return nil
+	}
+	return f
 }
 
 // guarded is run with a panic made into an error: it is printed through the
@@ -97,6 +109,7 @@ type app struct {
 	stdout, stderr io.Writer
 	terminal       *os.File // stderr, if it is a terminal
 	getenv         func(string) string
+	platform       platform.Platform
 }
 
 func exitCode(err error) int {

@@ -16,13 +16,7 @@ import (
 // in the files that docker buildx build writes too. Those say that there is an
 // image to go on with, so they are written for a clean one only.
 func (b *build) report(res pipeline.Result) error {
-	searched := res.Secrets.Searched()
-	err := report.Table(b.stdout, res.Report, report.TableOptions{
-		Searched: len(searched) - len(b.index.Weak()), Details: details(b.reportDir),
-	})
-	if b.reportDir != "" {
-		err = errors.Join(err, report.Write(b.reportDir, b.summary(res), b.redactor.Bytes))
-	}
+	err := b.say(b.summary(res), b.reportDir)
 	if res.Report.Verdict == finding.Clean {
 		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
 	}
@@ -33,14 +27,6 @@ func (b *build) report(res pipeline.Result) error {
 		}
 	}
 	return err
-}
-
-// details is where the full list of findings is.
-func details(dir string) string {
-	if dir == "" {
-		return ""
-	}
-	return filepath.Join(dir, "findings.json")
 }
 
 // summary is the run in the words of the reports.

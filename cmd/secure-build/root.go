@@ -31,6 +31,8 @@ func (a *app) run(ctx context.Context, args []string) error {
 		SilenceUsage:      true,
 		Version:           version,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              knownCommand,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetArgs(args)
 	root.SetIn(a.stdin)
@@ -40,8 +42,27 @@ func (a *app) run(ctx context.Context, args []string) error {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hint.Wrap(err, "%s --help lists the flags", cmd.CommandPath())
 	})
-	root.AddCommand(a.buildCommand(), a.checkCommand(), a.execCommand(), a.versionCommand())
+	root.AddCommand(a.buildCommand(), a.scanCommand(), a.checkCommand(), a.execCommand(), a.doctorCommand(), a.versionCommand())
 	return root.ExecuteContext(ctx)
+}
+
+// knownCommand is reached with arguments if the first is no command. (cobra's
+// own message has its suggestion on lines of its own.)
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	err := fmt.Errorf("unknown command %q", args[0])
+	if near := hint.Nearest(args[0], names); near != "" {
+		return hint.Wrap(err, "did you mean %s %s?", root.Name(), near)
+	}
+	return hint.Wrap(err, "%s --help lists the commands", root.Name())
 }
 
 func (a *app) versionCommand() *cobra.Command {

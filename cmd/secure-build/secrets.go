@@ -36,10 +36,12 @@ func (a *app) readSecrets(o options) (secrets, error) {
 		ref, err := source.ParseSecret(line)
 		s.refs, errs = append(s.refs, ref), append(errs, err)
 	}
-	if !o.has("require-ram") { // check decrypts nothing
+	if o.has("allow-key-source") { // check decrypts nothing
+		s.sources.AllowKeySource = o.list("allow-key-source")
+	}
+	if !o.has("require-ram") { // nor does scan keep anything
 		return s, errors.Join(errs...)
 	}
-	s.sources.AllowKeySource = o.list("allow-key-source")
 	var err1, err2 error
 	s.vaultOptions.RequireRAM, err1 = o.bool("require-ram")
 	s.vaultOptions.AllowDisk, err2 = o.bool("allow-disk")
@@ -79,15 +81,19 @@ func (a *app) store(s secrets, set secret.Set) (_ *vault.Vault, err error) {
 	return v, nil
 }
 
-// mask is where the redactor learns what must not be printed. Everything that
-// is printed after it goes through it; nothing was printed since decryption.
-func (a *app) mask(set secret.Set) *index.Index {
+// mask is where the redactor, and on GitHub the runner, learn what must not be
+// printed. Everything that is printed after it goes through it; nothing was
+// printed since decryption.
+func (a *app) mask(set secret.Set) (*index.Index, error) {
 	x := index.Compile(set)
 	a.redactor.SetIndex(x)
+	if err := a.platform.Mask(set); err != nil {
+		return nil, fmt.Errorf("masking: %w", err)
+	}
 	if weak := x.Weak(); len(weak) > 0 {
 		a.warn("too short or too common to be masked or searched for: %s", strings.Join(weak, ", "))
 	}
-	return x
+	return x, nil
 }
 
 // contract holds the Dockerfile against the names of the secrets, which need

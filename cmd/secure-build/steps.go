@@ -70,9 +70,9 @@ func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 	return set, err
 }
 
-func (b *build) mask(set secret.Set) error {
-	b.index = b.app.mask(set)
-	return nil
+func (b *build) mask(set secret.Set) (err error) {
+	b.index, err = b.app.mask(set)
+	return err
 }
 
 func (b *build) store(_ context.Context, set secret.Set) (err error) {

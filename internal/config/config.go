@@ -73,7 +73,7 @@ var dockerfile = []Option{
 var engine = []Option{
 	{Flag: "builder", Kind: String, Arg: "ADDRESS", Group: GroupEngine,
 		Usage: "BuildKit daemon, such as unix:///run/buildkit/buildkitd.sock or tcp://host:1234 (default: BUILDKIT_HOST, a daemon on its usual socket, or a private one)"},
-	{Flag: "cache-dir", Kind: String, Arg: "DIR", Group: GroupEngine, Usage: "where the private daemon keeps its cache (default: secure-build in the user's cache folder)"},
+	{Flag: "cache-dir", Kind: String, Arg: "DIR", Group: GroupEngine, Usage: "where the private daemon keeps its cache, and images are unpacked (default: secure-build in the user's cache folder)"},
 }
 
 // Build is the table of "secure-build build".
@@ -104,6 +104,12 @@ var Exec = slices.Concat(secrets, []Option{
 
 // Check is the table of "secure-build check".
 var Check = slices.Concat(secrets[:2:2], dockerfile)
+
+// Scan is the table of "secure-build scan".
+var Scan = slices.Concat(secrets[:3:3], []Option{
+	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write findings.json, summary.md and receipt.json there"},
+	engine[1],
+})
 
 // Doctor is the table of "secure-build doctor".
 var Doctor = []Option{

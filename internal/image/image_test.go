@@ -1,13 +1,29 @@
 package image
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
 	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -171,4 +187,168 @@ func TestTempSweeps(t *testing.T) {
 	if left, _ := os.ReadDir(filepath.Join(dir, "runs")); len(left) != 0 {
 		t.Errorf("left behind: %v", left)
 	}
+}
+
+// TestFind opens one image in every form that it may have, and reads the same
+// manifest from each.
+func TestFind(t *testing.T) {
+	img, err := random.Image(256, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer srv.Close()
+	ref := strings.TrimPrefix(srv.URL, "http://") + "/app:1"
+	tag, err := name.NewTag(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oci, saved := filepath.Join(dir, "oci"), filepath.Join(dir, "saved.tar")
+	if err := errors.Join(
+		remote.Write(tag, img),
+		tarball.WriteToFile(saved, tag, img),
+		writeLayout(oci, img),
+		tarFolder(filepath.Join(dir, "oci.tar"), oci, false),
+		tarFolder(filepath.Join(dir, "oci.tar.gz"), oci, true),
+	); err != nil {
+		t.Fatal(err)
+	}
+	want, err := img.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := t.TempDir()
+	for _, form := range []string{ref, oci, saved, filepath.Join(dir, "oci.tar"), filepath.Join(dir, "oci.tar.gz")} {
+		src, err := Find(t.Context(), form, cache)
+		if err != nil {
+			t.Errorf("%s: %v", form, err)
+			continue
+		}
+		if form != saved && src.Root.Digest.String() != want.String() {
+			t.Errorf("%s: got %s, want %s", form, src.Root.Digest, want)
+		}
+		var m ocispecs.Manifest
+		read(t, src, src.Root.Digest.String(), &m)
+		if len(m.Layers) != 2 {
+			t.Errorf("%s: got %d layers, want 2", form, len(m.Layers))
+		}
+		for _, l := range append(m.Layers, m.Config) {
+			if got := digest.FromBytes(read(t, src, l.Digest.String(), nil)); got != l.Digest {
+				t.Errorf("%s: a blob has the digest %s, want %s", form, got, l.Digest)
+			}
+		}
+		if err := src.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left, _ := os.ReadDir(filepath.Join(cache, "runs")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestFindSeveral: an archive of several images is an index of all of them.
+func TestFindSeveral(t *testing.T) {
+	saved := filepath.Join(t.TempDir(), "saved.tar")
+	images := map[name.Tag]v1.Image{}
+	for _, ref := range []string{"example.com/a:1", "example.com/b:1"} {
+		tag, err := name.NewTag(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if images[tag], err = random.Image(64, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tarball.MultiWriteToFile(saved, images); err != nil {
+		t.Fatal(err)
+	}
+	src, err := Find(t.Context(), saved, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	var index ocispecs.Index
+	read(t, src, src.Root.Digest.String(), &index)
+	if len(index.Manifests) != 2 {
+		t.Errorf("got %d images, want 2", len(index.Manifests))
+	}
+}
+
+// TestFindBad: whatever is no image is an error, and leaves nothing behind.
+func TestFindBad(t *testing.T) {
+	dir := t.TempDir()
+	var evil bytes.Buffer
+	tw := tar.NewWriter(&evil)
+	for name, data := range map[string]string{
+		"manifest.json": `[{"Config":"../../../etc/passwd","Layers":["/etc/shadow"]}]`, "../../escape": "x", "/absolute": "x",
+	} {
+		_ = tw.WriteHeader(&tar.Header{Name: name, Size: int64(len(data)), Mode: 0o600, Typeflag: tar.TypeReg})
+		_, _ = tw.Write([]byte(data))
+	}
+	_ = tw.Close()
+	for name, data := range map[string][]byte{
+		"empty": nil, "text": []byte("hello"), "zeros": make([]byte, 4096), "cut": evil.Bytes()[:700], "evil": evil.Bytes(),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cache := filepath.Join(dir, "deep", "down", "cache")
+	if err := os.MkdirAll(cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []string{"empty", "text", "zeros", "cut", "evil", ".", "nothing"} {
+		if _, err := Find(t.Context(), filepath.Join(dir, form), cache); err == nil {
+			t.Errorf("%s: want an error", form)
+		}
+	}
+	for _, bad := range []string{"", "UPPER", "a b"} {
+		if _, err := Find(t.Context(), bad, cache); err == nil {
+			t.Errorf("%q: want an error", bad)
+		}
+	}
+	if left, _ := os.ReadDir(filepath.Join(cache, "runs")); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "deep", "escape")); err == nil {
+		t.Error("a name in the archive was followed out of the folder")
+	}
+}
+
+func read(t *testing.T, src *Source, dgst string, into any) []byte {
+	t.Helper()
+	rc, err := src.Open(dgst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rc.Close()
+	b, err := io.ReadAll(rc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if into != nil {
+		if err := json.Unmarshal(b, into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+func writeLayout(dir string, img v1.Image) error {
+	_, err := layout.Write(dir, mutate.AppendManifests(empty.Index, mutate.IndexAddendum{Add: img}))
+	return err
+}
+
+func tarFolder(file, dir string, compress bool) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	var w io.WriteCloser = f
+	if compress {
+		w = gzip.NewWriter(f)
+	}
+	tw := tar.NewWriter(w)
+	return errors.Join(tw.AddFS(os.DirFS(dir)), tw.Close(), w.Close())
 }

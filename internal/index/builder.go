@@ -48,6 +48,7 @@ func (b *builder) secret(id, origin, mask string, value []byte) {
 		joins(v, func(name string, text []byte) { b.add(name, text, multi) })
 	}
 	b.parts(v)
+	b.lastRow(v)
 	if len(lines) <= manyLines {
 		for _, l := range lines {
 			encodings(l, func(name string, text []byte) { b.add(name, text, false) })

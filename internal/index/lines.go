@@ -43,12 +43,25 @@ func tellingLines(v []byte) [][]byte {
 		return nil
 	}
 	var lines [][]byte
+	armoured := false
 	for l := range bytes.FieldsFuncSeq(v, func(r rune) bool { return r == '\n' || r == '\r' }) {
-		if l = bytes.TrimSpace(l); tellingLine(string(l)) {
+		l = bytes.TrimSpace(l)
+		switch {
+		case bytes.HasPrefix(l, []byte("-----")):
+			armoured = bytes.HasPrefix(l, []byte("-----BEGIN "))
+		case tellingLine(string(l)), armoured && keyMaterial(l):
 			lines = append(lines, l)
 		}
 	}
 	return lines
+}
+
+// keyMaterial says whether a line between PEM's armour is a row of base64. The
+// last row is short and may begin with a slash, and counts all the same.
+func keyMaterial(l []byte) bool {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+	return len(l) >= minLong && !weak(l) && !bytes.HasPrefix(l, []byte(publicLine)) &&
+		len(bytes.Trim(l, alphabet)) == 0
 }
 
 // publicLine begins the first line of every unencrypted OpenSSH key.

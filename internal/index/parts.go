@@ -46,6 +46,39 @@ func (b *builder) parts(v []byte) {
 	}
 }
 
+// lastRow enters the last row of what base64(1) and PEM encoders make of v, in
+// rows of 76 and 64 characters, if it is too short to have a part for certain.
+// Its beginning is where a text ends as many others do, so it is looked for in
+// logs and small texts only.
+func (b *builder) lastRow(v []byte) {
+	const least = 12
+	text, _ := base64Shifted(base64.StdEncoding, v, 0)
+	for _, width := range []int{76, 64} {
+		from := len(text) / width * width
+		if from == 0 || len(text)-from < least || !wordy(v[from/4*3:]) {
+			continue
+		}
+		if n := b.needle("base64-part", text[from:], false); n != nil {
+			n.class = Short
+		}
+	}
+}
+
+// wordy says whether a text has six letters or digits in a row.
+func wordy(v []byte) bool {
+	run := 0
+	for _, c := range v {
+		if c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z' {
+			if run++; run == MinPattern {
+				return true
+			}
+			continue
+		}
+		run = 0
+	}
+	return false
+}
+
 // anchors enters parts of size bytes of a text: the first and the last one that
 // tell, and between them so many that each row has one. The source of text[i:]
 // is the range of the value that source returns.

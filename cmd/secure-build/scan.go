@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/org/secure-build/internal/config"
+	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/image"
+	"github.com/org/secure-build/internal/pipeline"
+	"github.com/org/secure-build/internal/report"
+	"github.com/org/secure-build/internal/scan"
+	"github.com/spf13/cobra"
+)
+
+const aboutScan = `Search an image that exists for secrets: each value that --sops and --secret
+name, in every encoding, in every layer, configuration and annotation.
+
+IMAGE is a folder with an OCI layout, a tar archive (docker save, or an exporter
+of type oci), or a reference, which is read from its registry. Nothing is
+written, to a registry or anywhere but --report-dir.
+
+Exit status: 0 clean; 1 error, or something could not be read; 2 secrets found.`
+
+func (a *app) scanCommand() *cobra.Command {
+	var opts options
+	cmd := &cobra.Command{
+		Use:   "scan [flags] IMAGE",
+		Short: "Search an image that exists",
+		Long:  aboutScan,
+		Example: `  secure-build scan --sops secrets.yaml registry.example.com/team/app:1.2
+  docker save app:dev -o app.tar && secure-build scan --sops secrets.yaml app.tar`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 && args[0] != "" {
+				return nil
+			}
+			return hint.Wrap(fmt.Errorf("scan takes one IMAGE: a folder, a tar archive or a reference; got %d arguments", len(args)),
+				"%s --sops secrets.yaml IMAGE", cmd.CommandPath())
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s, err := a.readSecrets(opts)
+			if err != nil {
+				return err
+			}
+			dir, err := cacheDir(opts.text("cache-dir"))
+			if err != nil {
+				return err
+			}
+			return a.scan(cmd.Context(), s, args[0], dir, opts.text("report-dir"))
+		},
+	}
+	opts = register(cmd, config.Scan, a.getenv)
+	return cmd
+}
+
+// scan is the pipeline without a build and a push: decrypt, mask, scan, report.
+func (a *app) scan(ctx context.Context, s secrets, name, cacheDir, reportDir string) (err error) {
+	started := time.Now()
+	set, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	x, err := a.mask(set)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
+		return fmt.Errorf("making the cache folder: %w", err)
+	}
+	src, err := image.Find(ctx, name, cacheDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	root := scan.Descriptor{MediaType: src.Root.MediaType, Digest: src.Root.Digest.String(), Size: src.Root.Size}
+	r, err := scan.New(scan.Options{Index: x, Redact: a.redactor.String}).Report(ctx, root, src.Open)
+	if err != nil {
+		return err
+	}
+	// The same gate as before a push, so that a scan and a build say the same (I9).
+	gate := pipeline.Gate(pipeline.Image{Digest: root.Digest}, r)
+	run := report.Run{Tool: "secure-build " + version, Started: started, Weak: x.Weak(), Findings: r}
+	run.Timings = []report.Timing{{Stage: "scan", Took: time.Since(started)}}
+	for _, sec := range set.Searched() {
+		run.Secrets = append(run.Secrets, report.Secret{ID: sec.ID(), Origin: sec.Origin()})
+	}
+	if gate != nil {
+		run.Error = gate.Error()
+	}
+	return errors.Join(notClean(gate, r), a.say(run, reportDir))
+}
+
+// say shows a run on the terminal and, if it is wanted, in a folder.
+func (a *app) say(run report.Run, dir string) error {
+	details := ""
+	if dir != "" {
+		details = dir + "/" + report.FindingsFile
+	}
+	err := report.Table(a.stdout, run.Findings, report.TableOptions{Searched: len(run.Secrets) - len(run.Weak), Details: details})
+	if dir != "" {
+		err = errors.Join(err, report.Write(dir, run, a.redactor.Bytes))
+	}
+	return errors.Join(err, a.platform.Findings(run.Findings.Findings))
+}
