@@ -27,7 +27,7 @@ const (
 // allow-list, since ours holds SOPS keys, registry tokens and whatever else a
 // CI job carries.
 var daemonEnv = []string{
-	"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+	"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
 	"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
 	"SSL_CERT_FILE", "SSL_CERT_DIR", "DBUS_SESSION_BUS_ADDRESS",
 }
@@ -137,7 +137,8 @@ func (d *daemon) args() []string {
 	}
 }
 
-// env cuts ours down to the allow-list.
+// env cuts ours down to the allow-list. What the daemon and a rootless runc
+// keep for as long as they run goes to a folder that the next start empties.
 func (d *daemon) env(environ []string) []string {
 	var env []string
 	for _, kv := range environ {
@@ -145,7 +146,7 @@ func (d *daemon) env(environ []string) []string {
 			env = append(env, kv)
 		}
 	}
-	return append(env, "TMPDIR="+d.tmp())
+	return append(env, "TMPDIR="+d.tmp(), "XDG_RUNTIME_DIR="+d.tmp())
 }
 
 // wait returns when the daemon answers, has died, or takes too long.

@@ -1,0 +1,4 @@
+package main
+
+// Main is what the end-to-end tests run as the command.
+var Main = realMain

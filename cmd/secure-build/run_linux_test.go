@@ -1,0 +1,257 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/org/secure-build/internal/config"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience is how long a command may take, and swift how long after a signal.
+const (
+	patience = 2 * time.Minute
+	swift    = 5 * time.Second
+)
+
+// A run is one command that a script ran, with what it printed.
+type run struct{ stdout, stderr string }
+
+// A call is what a script wants to run.
+type call struct {
+	want   string // an exit code, or "killed"
+	stdin  string // file
+	tty    bool   // stderr is a terminal
+	signal syscall.Signal
+	when   *regexp.Regexp  // in stderr: then the signal is sent
+	also   <-chan struct{} // the same for something else
+	args   []string
+}
+
+// exits [-tty] [-stdin FILE] CODE COMMAND ARG…: runs it and holds it to its
+// exit code. With -tty, stderr is a terminal.
+func (s *scene) exitsCmd(ts *testscript.TestScript, args []string) error {
+	var c call
+	if len(args) > 1 && args[0] == "-tty" {
+		c.tty, args = true, args[1:]
+	}
+	if len(args) > 2 && args[0] == "-stdin" {
+		c.stdin, args = ts.MkAbs(args[1]), args[2:]
+	}
+	if len(args) < 2 {
+		return errors.New("usage: exits [-tty] [-stdin FILE] CODE COMMAND ARG…")
+	}
+	c.want, c.args = args[0], args[1:]
+	return s.play(ts, c)
+}
+
+// interrupts SIGNAL PATTERN CODE COMMAND ARG…: sends the signal as soon as the
+// pattern is in stderr, or, if it is "the push", something is sent to a registry
+// that was told to stall. INT goes to the whole process group, as from a
+// terminal; others to the command alone. The end has to come within seconds.
+func (s *scene) interruptsCmd(ts *testscript.TestScript, args []string) error {
+	if len(args) < 4 {
+		return errors.New("usage: interrupts SIGNAL PATTERN CODE COMMAND ARG…")
+	}
+	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}
+	if signals[args[0]] == 0 {
+		return fmt.Errorf("no signal %s", args[0])
+	}
+	c := call{want: args[2], signal: signals[args[0]], args: args[3:]}
+	if args[1] == "the push" {
+		c.also = s.registry.stalled
+		return s.play(ts, c)
+	}
+	var err error
+	if c.when, err = regexp.Compile(args[1]); err != nil {
+		return err
+	}
+	return s.play(ts, c)
+}
+
+func (s *scene) play(ts *testscript.TestScript, c call) error {
+	cmd := exec.Command(c.args[0], c.args[1:]...)
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if path, err := exec.LookPath(filepath.Join(dir, c.args[0])); err == nil {
+			cmd.Path, cmd.Err = path, nil
+			break
+		}
+	}
+	cmd.Dir, cmd.Env = ts.MkAbs("."), s.environment(ts)
+	if c.stdin != "" {
+		in, err := os.Open(c.stdin)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		cmd.Stdin = in
+	}
+	r, code, err := s.run(cmd, c)
+	_, _ = ts.Stdout().Write([]byte(r.stdout))
+	_, _ = ts.Stderr().Write([]byte(r.stderr))
+	if err != nil {
+		return err
+	}
+	if code != c.want {
+		return fmt.Errorf("exit code: got %s, want %s", code, c.want)
+	}
+	return nil
+}
+
+// environment is the script's: testscript does not give it away as a whole, so
+// a variable that a script may set has to be known here.
+func (s *scene) environment(ts *testscript.TestScript) []string {
+	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "CI_DEBUG_TRACE", "DOCKER_CONFIG", "NO_COLOR", "NPM_TOKEN", "SOPS_AGE_KEY_FILE"}, s.vars...)
+	for _, o := range config.Build {
+		names = append(names, o.Env())
+	}
+	var env []string
+	for _, name := range names {
+		if value := ts.Getenv(name); value != "" {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// run runs a command in a process group of its own, watched by the sampler.
+func (s *scene) run(cmd *exec.Cmd, c call) (r run, code string, err error) {
+	var stdout bytes.Buffer
+	stderr := &trigger{pattern: c.when, fired: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &stdout, stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = 10 * time.Second // a process that is left may hold stderr open
+	screen := func() error { return nil }
+	if c.tty {
+		if screen, err = terminalFor(cmd, stderr); err != nil {
+			return r, "", err
+		}
+	}
+	if err := cmd.Start(); err != nil {
+		return r, "", err
+	}
+	stop := s.sampler.watch(cmd.Process.Pid, s.canaries)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	fired := c.also
+	if c.when != nil {
+		fired = stderr.fired
+	}
+	err = s.attend(cmd.Process.Pid, c, fired, ended)
+	stop()
+	err = errors.Join(err, screen())
+	r = run{stdout.String(), stderr.String()}
+	s.runs = append(s.runs, r)
+	if cmd.ProcessState.ExitCode() == -1 {
+		return r, "killed", err
+	}
+	return r, strconv.Itoa(cmd.ProcessState.ExitCode()), err
+}
+
+// attend waits for the end of a command, and sends the signal of its call.
+func (s *scene) attend(pid int, c call, fired <-chan struct{}, ended <-chan error) error {
+	late := time.After(patience)
+	var sent time.Time
+	var err error
+	for {
+		select {
+		case <-ended:
+			switch took := time.Since(sent); {
+			case err != nil || c.signal == 0:
+			case sent.IsZero():
+				err = errors.New("it ended before the signal could be sent")
+			case took > swift:
+				err = fmt.Errorf("it ended %v after the signal", took)
+			}
+			return err
+		case <-fired:
+			fired, sent = nil, time.Now()
+			late = time.After(4 * swift)
+			to := pid
+			if c.signal == syscall.SIGINT {
+				to = -pid
+			}
+			_ = syscall.Kill(to, c.signal)
+		case <-late:
+			late = nil
+			err = errors.New("it does not end")
+			_ = syscall.Kill(-pid, syscall.SIGKILL)
+		}
+	}
+}
+
+// A trigger keeps what is written and says when a pattern is in it.
+type trigger struct {
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	pattern *regexp.Regexp
+	fired   chan struct{}
+}
+
+func (t *trigger) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.buf.Write(p)
+	if t.pattern != nil && t.pattern.Match(t.buf.Bytes()) {
+		t.pattern = nil
+		close(t.fired)
+	}
+	return len(p), nil
+}
+
+func (t *trigger) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.buf.String()
+}
+
+// shell FOLDER: puts busybox into a context, for images with a shell.
+func (s *scene) shellCmd(ts *testscript.TestScript, args []string) error {
+	for _, dir := range args {
+		busybox, err := os.ReadFile("/bin/busybox")
+		if err != nil {
+			return fmt.Errorf("%w (the package busybox-static has it)", err)
+		}
+		if err := os.WriteFile(filepath.Join(ts.MkAbs(dir), "busybox"), busybox, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rawjson: the logs in the last command's stderr as one text, to stdout, and
+// into the hunt: in rawjson each chunk is base64 by itself.
+func (s *scene) rawjsonCmd(ts *testscript.TestScript, _ []string) error {
+	var text strings.Builder
+	for line := range strings.Lines(ts.ReadFile("stderr")) {
+		if !strings.HasPrefix(line, "{") {
+			continue
+		}
+		var status struct{ Logs []struct{ Data string } }
+		if err := json.Unmarshal([]byte(line), &status); err != nil {
+			return fmt.Errorf("%w: %s", err, line)
+		}
+		for _, l := range status.Logs {
+			data, err := base64.StdEncoding.DecodeString(l.Data)
+			if err != nil {
+				return err
+			}
+			text.Write(data)
+		}
+	}
+	s.runs = append(s.runs, run{stdout: text.String()})
+	_, _ = ts.Stdout().Write([]byte(text.String()))
+	return nil
+}
