@@ -124,7 +124,7 @@ func (a *app) diagnose(ctx context.Context, builder, dir string, tags []push.Tag
 	}
 	for _, t := range tags {
 		user, err := push.Login(ctx, t)
-		d.Registry = append(d.Registry, check{t.RegistryStr(), err == nil, strings.TrimPrefix(user+": "+errText(err), ": ")})
+		d.Registry = append(d.Registry, check{t.RegistryStr(), err == nil, strings.Trim(user+": "+errText(err), ": ")})
 	}
 	d.Masks, err = testMasks(d.Platform)
 	return d, err

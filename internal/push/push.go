@@ -143,8 +143,27 @@ func Login(ctx context.Context, tag Tag) (user string, err error) {
 		user = cmp.Or(cfg.Username, "a token")
 	}
 	scope := tag.Repository.Scope(transport.PushScope)
-	if _, err := transport.NewWithContext(ctx, tag.Registry, auth, remote.DefaultTransport, []string{scope}); err != nil {
+	if err := ping(ctx, tag, auth, scope); err != nil {
 		return user, explain(fmt.Errorf("asking %s: %w", tag.RegistryStr(), err), tag.Repository)
 	}
 	return user, nil
+}
+
+// ping asks for the version of the API as whom auth says. (Making the transport
+// fetches a token, but does not try a password.)
+func ping(ctx context.Context, tag Tag, auth authn.Authenticator, scope string) error {
+	rt, err := transport.NewWithContext(ctx, tag.Registry, auth, remote.DefaultTransport, []string{scope})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, tag.Scheme()+"://"+tag.RegistryStr()+"/v2/", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: rt}).Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	return transport.CheckError(resp, http.StatusOK)
 }
