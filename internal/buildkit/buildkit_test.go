@@ -3,6 +3,7 @@ package buildkit
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/containerd/v2/core/content"
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/org/secure-build/internal/hint"
 )
 
@@ -252,5 +256,69 @@ func TestContract(t *testing.T) {
 				t.Error("the error does not wrap ErrContract")
 			}
 		})
+	}
+}
+
+// TestSteps: the instructions are in the order of the history that a real
+// build makes of them, with their lines.
+func TestSteps(t *testing.T) {
+	e := private(t, t.TempDir())
+	defer e.Close()
+	dockerfile := `FROM scratch AS one
+COPY busybox /bin/sh
+ENV A=1 \
+    B=2
+
+FROM scratch AS other
+RUN ["/nothing"]
+
+FROM one AS Two
+ONBUILD RUN true
+ARG X
+LABEL l=v
+RUN ["/bin/sh", "-c", "true"]
+USER 1
+FROM two
+WORKDIR /w
+CMD ["x"]
+`
+	dir := buildContext(t, dockerfile)
+	req := Request{Context: dir, Labels: map[string]string{"added": "by a flag"}, Secret: func(string) ([]byte, error) { return nil, os.ErrNotExist }}
+	store, err := contentlocal.NewStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Store = store
+	res, err := e.Solve(t.Context(), req, output(io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Base) != 0 {
+		t.Errorf("base layers of scratch: got %v", res.Base)
+	}
+	var m ocispecs.Manifest
+	var img ocispecs.Image
+	read(t, store, res.Root.Digest, &m)
+	read(t, store, m.Config.Digest, &img)
+	steps := Steps(req)
+	if len(steps) != len(img.History) {
+		t.Fatalf("got %d steps, want %d as in the history", len(steps), len(img.History))
+	}
+	lines := strings.Split(dockerfile, "\n")
+	for i, h := range img.History {
+		if !strings.HasPrefix(h.CreatedBy, steps[i].Instruction+" ") || !strings.HasPrefix(lines[steps[i].Line-1], steps[i].Instruction) {
+			t.Errorf("step %d: got %+v, want %q", i, steps[i], h.CreatedBy)
+		}
+	}
+}
+
+func read(t *testing.T, store content.Store, d digest.Digest, into any) {
+	t.Helper()
+	b, err := content.ReadBlob(t.Context(), store, ocispecs.Descriptor{Digest: d})
+	if err == nil {
+		err = json.Unmarshal(b, into)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

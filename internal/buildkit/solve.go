@@ -18,6 +18,7 @@ import (
 	"github.com/docker/cli/cli/config/types"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	gateway "github.com/moby/buildkit/frontend/gateway/client"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/moby/buildkit/session/secrets"
@@ -53,6 +54,7 @@ type Request struct {
 type Result struct {
 	Root     ocispecs.Descriptor // of the image or index that a tag will point at
 	Metadata map[string]string   // the exporter's response, as in buildx's metadata file
+	Base     []string            // diff IDs of the layers that come from base images
 }
 
 // Solve builds and exports into req.Store. Everything that BuildKit says on
@@ -67,10 +69,19 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return Result{}, err
 	}
 	var resp *client.SolveResponse
+	var base []string
 	raw, clean := make(chan *client.SolveStatus), make(chan *client.SolveStatus)
 	eg, ctx := errgroup.WithContext(ctx)
 	eg.Go(func() (err error) {
-		resp, err = e.client.Solve(ctx, nil, opt, raw)
+		// The daemon's Dockerfile frontend is asked by way of the gateway, as
+		// buildctl does it, since only that tells of the base images.
+		resp, err = e.client.Build(ctx, opt, "secure-build", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
+			res, err := c.Solve(ctx, gateway.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: opt.FrontendAttrs})
+			if err == nil {
+				base = baseLayers(res.Metadata)
+			}
+			return res, err
+		}, raw)
 		return err
 	})
 	eg.Go(func() error { out.redact(raw, clean); return nil })
@@ -86,7 +97,7 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{Root: root, Metadata: resp.ExporterResponse}, nil
+	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base}, nil
 }
 
 // options translates a request for the Dockerfile frontend.
@@ -129,7 +140,6 @@ func (e *Engine) options(req Request) (client.SolveOpt, error) {
 	}
 	key := sha256.Sum256([]byte(abs)) // lets the daemon fetch only what changed in this folder
 	return client.SolveOpt{
-		Frontend:      "dockerfile.v0",
 		FrontendAttrs: attrs,
 		LocalMounts:   map[string]fsutil.FS{"context": contextFS, "dockerfile": dockerfileFS},
 		SharedKey:     hex.EncodeToString(key[:16]),
