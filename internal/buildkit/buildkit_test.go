@@ -306,7 +306,7 @@ CMD ["x"]
 	}
 	lines := strings.Split(dockerfile, "\n")
 	for i, h := range img.History {
-		if !strings.HasPrefix(h.CreatedBy, steps[i].Instruction+" ") || !strings.HasPrefix(lines[steps[i].Line-1], steps[i].Instruction) {
+		if !strings.HasPrefix(h.CreatedBy, steps[i].Instruction+" ") || !strings.HasPrefix(strings.TrimPrefix(lines[steps[i].Line-1], "ONBUILD "), steps[i].Instruction) {
 			t.Errorf("step %d: got %+v, want %q", i, steps[i], h.CreatedBy)
 		}
 	}

@@ -22,8 +22,8 @@ type Step struct {
 
 // Steps lists the instructions of the target's stage and of those that it
 // builds on, in the order of the history entries that BuildKit makes of them:
-// one for each (dockerfile2llb, commitToHistory) but ONBUILD. It is nil for a
-// Dockerfile that cannot be read; the build says why.
+// one for each (dockerfile2llb, commitToHistory), and for ONBUILD one in the next
+// stage. It is nil for a Dockerfile that cannot be read; the build says why.
 func Steps(req Request) []Step {
 	dt, err := readDockerfile(req)
 	if err != nil {
@@ -46,9 +46,12 @@ func Steps(req Request) []Step {
 		}
 	}
 	var steps []Step
-	for at >= 0 {
-		steps = append(stepsOf(stages[at]), steps...)
-		at = stageAt(stages, stages[at].BaseName, at)
+	for target := at; at >= 0; at = stageAt(stages, stages[at].BaseName, at) {
+		own, triggers := stepsOf(stages[at])
+		if at != target { // they run where the next stage begins
+			own = append(own, triggers...)
+		}
+		steps = append(own, steps...)
 	}
 	return steps
 }
@@ -58,15 +61,21 @@ func stageAt(stages []instructions.Stage, name string, n int) int {
 	return slices.IndexFunc(stages[:n], func(s instructions.Stage) bool { return name != "" && strings.EqualFold(s.Name, name) })
 }
 
-func stepsOf(s instructions.Stage) []Step {
-	var steps []Step
+// stepsOf lists a stage's own steps, and those of its ONBUILD instructions.
+func stepsOf(s instructions.Stage) (own, triggers []Step) {
 	for _, c := range s.Commands {
-		if _, ok := c.(*instructions.OnbuildCommand); ok || len(c.Location()) == 0 {
+		if len(c.Location()) == 0 {
 			continue
 		}
-		steps = append(steps, Step{strings.ToUpper(c.Name()), c.Location()[0].Start.Line})
+		step := Step{strings.ToUpper(c.Name()), c.Location()[0].Start.Line}
+		if onbuild, ok := c.(*instructions.OnbuildCommand); ok {
+			step.Instruction, _, _ = strings.Cut(strings.ToUpper(onbuild.Expression), " ")
+			triggers = append(triggers, step)
+			continue
+		}
+		own = append(own, step)
 	}
-	return steps
+	return own, triggers
 }
 
 // baseLayers collects the diff IDs of the base images' layers from what the
