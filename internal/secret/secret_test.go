@@ -39,6 +39,7 @@ func all(t *testing.T) []any {
 		t.Fatal(err)
 	}
 	set.AddHidden(s)
+	set.AddKey([]byte(value))
 	h := holders{s, &s, []Secret{s}, map[string]Secret{"k": s}, s, s, &s, []Secret{s}, set, &set, doc}
 	return []any{s, &s, []Secret{s}, []*Secret{&s}, map[string]Secret{"k": s}, doc, set, &set, h, &h, struct{ any }{h}, fmt.Errorf("wrapped: %v", s)}
 }
@@ -142,6 +143,27 @@ func TestSet(t *testing.T) {
 	}
 	if got := strings.Join(searched, " "); got != "a doc_k comment" {
 		t.Errorf("searched: got %q, want a document's parts in its place", got)
+	}
+}
+
+func TestKey(t *testing.T) {
+	key := func(purpose string, material ...string) string {
+		var set Set
+		for _, m := range material {
+			set.AddKey([]byte(m))
+		}
+		return string(set.Key(purpose))
+	}
+	if key("p") != "" {
+		t.Error("there is a key without material")
+	}
+	if key("p", "a") != key("p", "a") || len(key("p", "a")) != 32 {
+		t.Error("the same material makes another key")
+	}
+	for _, other := range []string{key("q", "a"), key("p", "b"), key("p", "a", "b"), key("p")} {
+		if other == key("p", "a") {
+			t.Error("another purpose or other material makes the same key")
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package secret
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ type Set struct {
 	mounted []Secret
 	hidden  []Secret
 	byID    map[string]int // index in mounted: a file may have thousands of values
+	key     func() []byte  // see Key
 }
 
 // Add puts a secret on the list. Two secrets with one id are an error that
@@ -35,6 +38,31 @@ func (s *Set) Add(sec Secret) error {
 // AddHidden puts a value on the list that is masked and searched for but that
 // no build can mount, such as an encrypted comment.
 func (s *Set) AddHidden(sec Secret) { s.hidden = append(s.hidden, sec) }
+
+// AddKey takes key material that nobody has who cannot decrypt the secrets,
+// such as the data key of a SOPS file.
+func (s *Set) AddKey(material []byte) {
+	h := sha256.New()
+	if s.key != nil {
+		h.Write(s.key())
+	}
+	own := sha256.Sum256(material)
+	h.Write(own[:])
+	sum := h.Sum(nil)
+	s.key = func() []byte { return sum }
+}
+
+// Key is a key for one purpose, of 32 bytes, that whoever can decrypt the same
+// secrets in the same order can make again, and nobody else. It is nil where
+// no source gave key material.
+func (s Set) Key(purpose string) []byte {
+	if s.key == nil {
+		return nil
+	}
+	mac := hmac.New(sha256.New, s.key())
+	mac.Write([]byte(purpose))
+	return mac.Sum(nil)
+}
 
 // Get returns the mountable secret with this id.
 func (s Set) Get(id string) (Secret, bool) {

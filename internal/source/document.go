@@ -25,6 +25,7 @@ type document struct {
 	tree     sops.Tree
 	leaves   []leaf
 	comments []leaf
+	dataKey  func() []byte // after decryption; behind a func, as every key
 }
 
 // openDocument reads a SOPS file without any key.
@@ -130,6 +131,7 @@ func (d *document) mark(key []byte) (err error) {
 	for i := range comments {
 		d.comments[i].value = comments[i].raw
 	}
+	d.dataKey = func() []byte { return key }
 	return nil
 }
 

@@ -141,6 +141,7 @@ func (l *loader) load(ctx context.Context, set *secret.Set, ref Ref) error {
 	if err != nil {
 		return err
 	}
+	set.AddKey(doc.dataKey())
 	return doc.addTo(set, ref)
 }
 
