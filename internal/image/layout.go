@@ -24,6 +24,7 @@ const maxIndexSize = 4 << 20
 type Layout struct {
 	dir    string
 	store  content.Store
+	cache  Cache
 	remove func() error
 }
 

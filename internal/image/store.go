@@ -18,12 +18,22 @@ type Watch func(digest string) (w io.Writer, end func(whole bool))
 // Store returns the content store that BuildKit exports into. Every blob that
 // is written to it goes through watch on its way.
 func (l *Layout) Store(watch Watch) content.Store {
-	return watchedStore{l.store, watch}
+	return watchedStore{l.store, l, watch}
 }
 
 type watchedStore struct {
 	content.Store
-	watch Watch
+	layout *Layout
+	watch  Watch
+}
+
+// Info is how BuildKit asks whether a blob has to be sent.
+func (s watchedStore) Info(ctx context.Context, dgst digest.Digest) (content.Info, error) {
+	info, err := s.Store.Info(ctx, dgst)
+	if err != nil && s.layout.fetch(dgst) {
+		return s.Store.Info(ctx, dgst)
+	}
+	return info, err
 }
 
 func (s watchedStore) Writer(ctx context.Context, opts ...content.WriterOpt) (content.Writer, error) {
