@@ -132,7 +132,9 @@ func (b *Book) Trim() error {
 			infos = append(infos, fi)
 		}
 	}
-	slices.SortFunc(infos, func(x, y fs.FileInfo) int { return cmp.Or(y.ModTime().Compare(x.ModTime()), cmp.Compare(x.Name(), y.Name())) })
+	slices.SortFunc(infos, func(x, y fs.FileInfo) int {
+		return cmp.Or(y.ModTime().Compare(x.ModTime()), cmp.Compare(x.Name(), y.Name()))
+	})
 	for _, fi := range infos[min(maxEntries, len(infos)):] {
 		if err := os.Remove(filepath.Join(b.dir, fi.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("trimming the remembered verdicts: %w", err)
