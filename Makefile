@@ -18,7 +18,7 @@ STATIC  := CGO_ENABLED=0 go build -trimpath
 TESTFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build tools setup demo test bench lint generate clean
+.PHONY: help build tools setup test-setup demo test bench lint generate clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,13 +38,25 @@ bin/tools/.built: tools/go.mod tools/go.sum
 		-ldflags "-s -w -X github.com/moby/buildkit/version.Version=$$(go list -m -f '{{.Version}}' github.com/moby/buildkit)" tool
 	@touch $@
 
-setup: ## install the Debian packages that demo and test need
+# What npm has, as tools/npm/package-lock.json pins it. No script of a package
+# runs, which leaves its program without the right to run.
+bin/tools/node/.built: tools/npm/package.json tools/npm/package-lock.json | test-setup
+	@echo 'installing the tools that tools/npm names'
+	@mkdir -p $(@D) && cp tools/npm/package.json tools/npm/package-lock.json $(@D)
+	cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@chmod u+x $(@D)/node_modules/@microsoft/sarif-multitool-linux/Sarif.Multitool
+	@touch $@
+
+setup: ## install the Debian packages that the demo needs
 	@scripts/setup.sh
+
+test-setup:
+	@scripts/setup.sh test
 
 demo: setup tools build ## build and push a small service, then catch its leaky twin
 	@scripts/demo.sh
 
-test: setup tools build ## run every test, against a real daemon and registry
+test: test-setup tools bin/tools/node/.built build ## run every test, against a real daemon and registry
 	go test -timeout 20m $(TESTFLAGS) ./...
 
 bench: setup tools build ## measure the redactor, the index and whole runs beside buildctl's

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that the demo and the tests need and that this
-# machine lacks. Says what it installs; does nothing when nothing is missing.
+# Installs the Debian packages that the demo needs and that this machine lacks;
+# with the argument "test", those of the tests too. Says what it installs; does
+# nothing when nothing is missing.
 set -euo pipefail
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -18,6 +19,7 @@ need() { # PACKAGE CHECK...: the package is missing if the check fails
 }
 has() { command -v "$1"; }
 static_busybox() { [ -x /bin/busybox ] && ! ldd /bin/busybox; } # runs in an image that has nothing else
+browser() { has chromium || has chromium-browser || has google-chrome; } # opens the reports
 user_namespaces() { [ "$(id -u)" = 0 ] || "$@"; }               # only who is not root needs these
 
 need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
@@ -28,6 +30,10 @@ need runc has runc
 need busybox-static static_busybox
 need rootlesskit user_namespaces has rootlesskit
 need uidmap user_namespaces has newuidmap
+if [ "${1:-}" = test ]; then
+  need chromium browser
+  need npm has npm
+fi
 
 [ "${#missing[@]}" -gt 0 ] || exit 0
 

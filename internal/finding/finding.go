@@ -86,6 +86,10 @@ type Coverage struct {
 	Blobs  int      `json:"blobs"`
 	Bytes  int64    `json:"bytes"` // uncompressed
 	Unread []Unread `json:"unread"`
+	// Packed lists files in layers that look like archives and could not be
+	// opened, or not to their end. They were searched as they are, so they do
+	// not change the verdict.
+	Packed []Unread `json:"packed,omitempty"`
 }
 
 // Image names the scanned image.

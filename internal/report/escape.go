@@ -13,9 +13,14 @@ import (
 // sequences, marks that reorder text) is written as a Go escape. A text of more
 // than limit characters loses its middle.
 func visible(s string, limit int) string {
-	if n := utf8.RuneCountInString(s); n > limit {
-		runes := []rune(s)
-		s = string(runes[:limit/2]) + "…" + string(runes[n-limit/2:])
+	if len(s) > limit && utf8.RuneCountInString(s) > limit {
+		head, tail := 0, len(s)
+		for range limit / 2 {
+			_, n := utf8.DecodeRuneInString(s[head:])
+			_, m := utf8.DecodeLastRuneInString(s[:tail])
+			head, tail = head+n, tail-m
+		}
+		s = s[:head] + "…" + s[tail:]
 	}
 	var b strings.Builder
 	for i := 0; i < len(s); {

@@ -21,8 +21,10 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 const digest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 func leaked() Run {
+	lines := map[string]int{"COPY . /app # buildkit": 4, "ENV DB_PASSWORD=[masked:db_password]": 2}
 	f := func(secret, encoding, platform string, layer int, path, field, instruction string) finding.Finding {
 		f := finding.Finding{
+			Line: lines[instruction],
 			Rule: finding.RuleKnownValue, Severity: finding.Error, Secret: secret, Origin: "secrets.yaml#" + secret, Encoding: encoding,
 			Platform: platform, Blob: digest, Layer: layer, Path: path, Field: field, Offset: 12, Instruction: instruction,
 		}
@@ -49,20 +51,37 @@ func leaked() Run {
 		Tool: "secure-build 1.2.3", Started: time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC),
 		Engine: "private buildkitd v0.33.1",
 		Secrets: []Secret{
-			{"db_password", "secrets.yaml#db_password"}, {"npm_token", "secrets.yaml#npm_token"},
+			{"db_password", "secrets.yaml#db_password"}, {"npm_token", "secrets.yaml#npm_token"}, {"pin", "secrets.yaml#pin"},
 		},
 		Weak: []string{"pin"}, Tags: []string{"registry.example.com/app:1"},
 		Memory:   Memory{Kind: "tmpfs", Locked: true, AfterKill: "erased by the supervisor", End: "erased from RAM"},
 		Timings:  []Timing{{"build", 12345 * time.Millisecond}, {"scan", 678 * time.Millisecond}},
-		Findings: r,
+		Findings: r, Dockerfile: "docker/app.Dockerfile", Commit: "0123456789abcdef0123456789abcdef01234567", Layers: layers(r.Image.Platforms),
 	}
+}
+
+// layers are those of a small service on each platform.
+func layers(platforms []string) []Layer {
+	var all []Layer
+	for _, p := range platforms {
+		for i, l := range []Layer{
+			{Size: 29_123_456, Instruction: "ADD rootfs.tar.xz / # buildkit"},
+			{Size: 1_234_567, Instruction: "COPY . /app # buildkit"},
+			{Size: 88_000_111, Instruction: "RUN /bin/sh -c ./x"},
+			{Size: 32, Instruction: "WORKDIR /app"},
+		} {
+			l.Platform, l.Index, l.Digest = p, i, digest
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 func clean() Run {
 	run := leaked()
 	run.Findings.Findings, run.Findings.Coverage.Unread = []finding.Finding{}, []finding.Unread{}
 	run.Findings.Judge()
-	run.Pushed, run.Weak = true, nil
+	run.Pushed, run.Weak, run.Secrets = true, nil, run.Secrets[:2]
 	return run
 }
 
@@ -97,13 +116,17 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			var table bytes.Buffer
-			if err := Table(&table, run.Findings, TableOptions{Searched: len(run.Secrets), Details: "reports/findings.json"}); err != nil {
+			if err := Table(&table, run.Findings, TableOptions{Searched: len(run.searched()), Details: "reports/findings.json"}); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.WriteFile(filepath.Join(dir, "table.txt"), table.Bytes(), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			for _, file := range []string{FindingsFile, SummaryFile, ReceiptFile, "table.txt"} {
+			files := []string{FindingsFile, SummaryFile, ReceiptFile, "table.txt"}
+			if name == "leaked" { // one of these says enough
+				files = append(files, SARIFFile, GitLabSecretsFile, GitLabCodeQualityFile, PageFile)
+			}
+			for _, file := range files {
 				got, err := os.ReadFile(filepath.Join(dir, file))
 				if err != nil {
 					t.Fatal(err)
@@ -186,6 +209,11 @@ func TestEverythingIsRedacted(t *testing.T) {
 	mask := func(b []byte) []byte { return bytes.ReplaceAll(b, []byte(value), []byte("[masked:x]")) }
 	run := leaked()
 	run.Engine, run.Error, run.Tags, run.Weak = value, "a "+value, []string{value}, []string{value}
+	run.Tool, run.Dockerfile, run.Commit, run.Category = "tool "+value, value+"/"+value, value, value
+	run.Rules = map[string]string{"known-value": value, "r": value}
+	for i := range run.Layers {
+		run.Layers[i] = Layer{Platform: value, Digest: value, Index: i, Size: 1, Instruction: value}
+	}
 	run.Secrets[0].Origin, run.Memory.AfterKill, run.Timings[0].Stage = value, value, value
 	run.Findings.Image.Platforms[0], run.Findings.Coverage.Unread[0].Reason = value, value
 	f := &run.Findings.Findings[1]
@@ -194,18 +222,21 @@ func TestEverythingIsRedacted(t *testing.T) {
 	if err := Write(dir, run, mask); err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{FindingsFile, SummaryFile, ReceiptFile} {
+	for _, form := range forms {
+		file := form.name
 		b, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
 			t.Fatal(err)
 		}
 		quoted, _ := json.Marshal(value)
-		for _, form := range []string{value, string(quoted[1 : len(quoted)-1]), `p|w\"<x>`, "p&#124;w", "p|w"} {
-			if bytes.Contains(b, []byte(form)) {
-				t.Errorf("%s holds %s", file, form)
+		for _, text := range [][]byte{b, form.plain(b)} {
+			for _, form := range []string{value, string(quoted[1 : len(quoted)-1]), `p|w\"<x>`, "p&#124;w", "p|w", "p%7Cw"} {
+				if bytes.Contains(text, []byte(form)) {
+					t.Errorf("%s holds %s", file, form)
+				}
 			}
 		}
-		if strings.HasSuffix(file, ".json") && !json.Valid(b) {
+		if (strings.HasSuffix(file, ".json") || file == SARIFFile) && !json.Valid(b) {
 			t.Errorf("%s is no JSON", file)
 		}
 	}
@@ -222,9 +253,9 @@ func TestRedactedLast(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range []string{FindingsFile, SummaryFile, ReceiptFile} {
-		if b, err := os.ReadFile(filepath.Join(dir, file)); err != nil || !returned[string(b)] {
-			t.Errorf("%s was not redacted as a whole (%v)", file, err)
+	for _, form := range forms {
+		if b, err := os.ReadFile(filepath.Join(dir, form.name)); err != nil || !returned[string(b)] {
+			t.Errorf("%s was not redacted as a whole (%v)", form.name, err)
 		}
 	}
 }
@@ -274,12 +305,16 @@ func TestModes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for path, want := range map[string]fs.FileMode{dir: fs.ModeDir | 0o755, filepath.Join(dir, FindingsFile): 0o644, filepath.Join(dir, SummaryFile): 0o644, filepath.Join(dir, ReceiptFile): 0o644} {
+	modes := map[string]fs.FileMode{dir: fs.ModeDir | 0o755}
+	for _, form := range forms {
+		modes[filepath.Join(dir, form.name)] = 0o644
+	}
+	for path, want := range modes {
 		if st, err := os.Stat(path); err != nil || st.Mode() != want {
 			t.Errorf("%s: got %v, %v, want %v", path, st.Mode(), err, want)
 		}
 	}
-	if entries, _ := os.ReadDir(dir); len(entries) != 3 {
+	if entries, _ := os.ReadDir(dir); len(entries) != len(forms) {
 		t.Errorf("got %d files", len(entries))
 	}
 }

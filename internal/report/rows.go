@@ -34,6 +34,27 @@ func rows(r finding.Report) []row {
 	return all
 }
 
+// name is the secret, or the rule of a finding of no secret of ours.
+func (r row) name() string {
+	if r.Secret == "" {
+		return r.Rule
+	}
+	return r.Secret
+}
+
+// instruction is what brought the finding in, with its line if that is known.
+func (r row) instruction(show func(string) string) string {
+	switch {
+	case r.Instruction == "" && r.Line == 0:
+		return ""
+	case r.Instruction == "":
+		return fmt.Sprintf("line %d", r.Line)
+	case r.Line == 0:
+		return show(r.Instruction)
+	}
+	return fmt.Sprintf("line %d: %s", r.Line, show(r.Instruction))
+}
+
 // where says in words in which part of the image a finding is, with show for
 // what comes from the image.
 func (r row) where(of []string, show func(string) string) string {
@@ -61,10 +82,11 @@ func (r row) where(of []string, show func(string) string) string {
 	return strings.Join(parts, ", ")
 }
 
-// An advice is what to do about one secret.
+// An advice is what to do about one secret, or about what one rule found.
 type advice struct {
 	secret, origin string
 	steps          []string
+	last           string
 }
 
 // advise says for each secret, once, how to keep it out of the image.
@@ -72,28 +94,41 @@ func advise(r finding.Report) []advice {
 	var all []advice
 	at := map[string]int{}
 	for _, f := range r.Findings {
-		if f.Secret == "" {
-			continue
-		}
-		i, ok := at[f.Secret]
+		name := (row{Finding: f}).name()
+		i, ok := at[name]
 		if !ok {
 			i = len(all)
-			at[f.Secret] = i
-			all = append(all, advice{secret: f.Secret, origin: f.Origin})
+			at[name] = i
+			all = append(all, advice{secret: name, origin: f.Origin, last: last(f)})
 		}
 		if step := remedy(f); !slices.Contains(all[i].steps, step) {
 			all[i].steps = append(all[i].steps, step)
 		}
 	}
 	for i := range all {
-		all[i].steps = append(all[i].steps, "rotate it if this image or its build cache was ever shared")
+		all[i].steps = append(all[i].steps, all[i].last)
 	}
 	return all
+}
+
+// last is what there is to do after the image is mended.
+func last(f finding.Finding) string {
+	if f.Secret == "" {
+		return "if it is none, accept its fingerprint in the baseline, with the reason"
+	}
+	return "rotate it if this image or its build cache was ever shared"
+}
+
+// remedies is the advice about one finding by itself, as sentences.
+func remedies(f finding.Finding) string {
+	return capital(remedy(f)) + ". " + capital(last(f)) + "."
 }
 
 func remedy(f finding.Finding) string {
 	mount := "RUN --mount=type=secret,id=" + f.Secret
 	switch {
+	case f.Secret == "":
+		return "if it is a secret, take it out of the image and rotate it"
 	case strings.HasPrefix(f.Field, "config.Env"), strings.HasPrefix(f.Field, "history"):
 		return "take it out of ENV and ARG, which stay in the image, and use " + mount + ",env=NAME in the step that needs it"
 	case strings.HasPrefix(f.Field, "config.Labels"), strings.Contains(f.Field, "annotations"):

@@ -1,5 +1,7 @@
-// Package report writes down what a run found and did: findings.json,
-// summary.md and receipt.json in a folder, and a table for the terminal.
+// Package report writes down what a run found and did: a folder with
+// findings.json and the forms that others read it in (SARIF for GitHub, two
+// reports for GitLab, a page and a summary for people, a receipt), and a table
+// for the terminal.
 //
 // All of them are made from one list of findings. The names in it (paths,
 // instructions, labels) come from an image that may be hostile, so each form
@@ -26,6 +28,21 @@ type Run struct {
 	Timings  []Timing  // in the order of the stages
 	Error    string    // why the run ended early, "" after a good end
 	Findings finding.Report
+
+	Dockerfile string            // from the root of the repository; "" is "Dockerfile"
+	Commit     string            // of the repository, in hexadecimal; "" if it is not known
+	Category   string            // tells the images of one repository apart in code scanning; "" is the Dockerfile
+	Layers     []Layer           // of all platforms, in their order; none if they are not known
+	Rules      map[string]string // what a rule of a pattern looks for, in one sentence, by the rule's name
+}
+
+// A Layer is one layer of one platform's image, for the picture of the page.
+type Layer struct {
+	Platform    string // as in finding.Finding
+	Digest      string
+	Index       int    // from 0
+	Size        int64  // in bytes, as it is pushed
+	Instruction string // that made it, as history has it
 }
 
 // A Secret is named, never shown.

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,7 @@ func (r Run) summary() string {
 	var b strings.Builder
 	rep := r.Findings
 	fmt.Fprintf(&b, "# secure-build: %s\n\n", rep.Verdict)
-	fmt.Fprintf(&b, "%s; %s.\n\n", capital(outcome(rep, len(r.Secrets))), r.pushed())
+	fmt.Fprintf(&b, "%s; %s.\n\n", capital(outcome(rep, len(r.searched()))), r.pushed())
 	if r.Error != "" {
 		fmt.Fprintf(&b, "The run ended early: %s\n\n", code(r.Error, maxReasonShown))
 	}
@@ -58,10 +59,7 @@ func (r Run) summaryFindings(b *strings.Builder) {
 	b.WriteString("\n## Findings\n\n| secret | encoding | where | instruction |\n|---|---|---|---|\n")
 	show := func(s string) string { return code(s, maxPathShown) }
 	for _, f := range all[:min(len(all), maxRows)] {
-		instruction := ""
-		if f.Instruction != "" {
-			instruction = code(f.Instruction, maxInstructionShown)
-		}
+		instruction := f.instruction(func(s string) string { return code(s, maxInstructionShown) })
 		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", show(f.name()), show(f.Encoding), f.where(r.Findings.Image.Platforms, show), instruction)
 	}
 	r.summaryMore(b, len(all)-maxRows)
@@ -93,15 +91,27 @@ func (r Run) pushed() string {
 }
 
 func (r Run) searchedFor() string {
-	names := make([]string, 0, len(r.Secrets))
-	for i, s := range r.Secrets {
+	searched := r.searched()
+	names := make([]string, 0, len(searched))
+	for i, s := range searched {
 		if i == maxRows {
-			names = append(names, fmt.Sprintf("… and %d more", len(r.Secrets)-maxRows))
+			names = append(names, fmt.Sprintf("… and %d more", len(searched)-maxRows))
 			break
 		}
 		names = append(names, s.words())
 	}
 	return strings.Join(names, ", ")
+}
+
+// searched are the secrets that could be searched for.
+func (r Run) searched() []Secret {
+	var out []Secret
+	for _, s := range r.Secrets {
+		if !slices.Contains(r.Weak, s.ID) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 func (s Secret) words() string {

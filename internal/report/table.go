@@ -55,7 +55,12 @@ func outcome(r finding.Report, searched int) string {
 	case finding.Leaked:
 		found := map[string]bool{}
 		for _, f := range r.Findings {
-			found[f.Secret] = true
+			if f.Secret != "" {
+				found[f.Secret] = true
+			}
+		}
+		if len(found) == 0 {
+			return fmt.Sprintf("%s that looks like a secret (%s searched)", count(len(rows(r)), "place"), looked)
 		}
 		return fmt.Sprintf("%s in the image, in %s (%s searched)", count(len(found), "secret"), count(len(rows(r)), "place"), looked)
 	}
@@ -74,7 +79,7 @@ func findingTable(b *bytes.Buffer, r finding.Report, opts TableOptions) {
 	for _, f := range all[:min(len(all), maxRows)] {
 		show := func(s string) string { return visible(s, maxPathShown) }
 		fmt.Fprintf(t, "  %s\t%s\t%s\t%s\n", show(f.name()), show(f.Encoding),
-			f.where(r.Image.Platforms, show), visible(f.Instruction, maxInstructionShown))
+			f.where(r.Image.Platforms, show), f.instruction(func(s string) string { return visible(s, maxInstructionShown) }))
 	}
 	_ = t.Flush() // into a buffer
 	trimmed := lines(b.String())
@@ -83,25 +88,13 @@ func findingTable(b *bytes.Buffer, r finding.Report, opts TableOptions) {
 	more(b, len(all)-maxRows, opts)
 }
 
-// name is the secret, or the rule of a finding of no secret of ours.
-func (r row) name() string {
-	if r.Secret == "" {
-		return r.Rule
-	}
-	return r.Secret
-}
-
 func unreadTable(b *bytes.Buffer, r finding.Report, opts TableOptions) {
 	if len(r.Coverage.Unread) == 0 {
 		return
 	}
 	b.WriteString("\nNot read, so not known to be clean:\n")
 	for _, u := range r.Coverage.Unread[:min(len(r.Coverage.Unread), maxRows)] {
-		fmt.Fprintf(b, "  %s", visible(u.Blob, maxPathShown))
-		if u.Path != "" {
-			fmt.Fprintf(b, ", %s", visible(u.Path, maxPathShown))
-		}
-		fmt.Fprintf(b, ": %s\n", visible(u.Reason, maxReasonShown))
+		fmt.Fprintf(b, "  %s\n", unreadWords(u))
 	}
 	more(b, len(r.Coverage.Unread)-maxRows, opts)
 }

@@ -11,98 +11,75 @@ import (
 
 // The files of a report folder.
 const (
-	FindingsFile = "findings.json"
-	SummaryFile  = "summary.md"
-	ReceiptFile  = "receipt.json"
+	FindingsFile          = "findings.json"
+	SummaryFile           = "summary.md"
+	ReceiptFile           = "receipt.json"
+	SARIFFile             = "results.sarif"
+	PageFile              = "report.html"
+	GitLabSecretsFile     = "gl-secret-detection.json"
+	GitLabCodeQualityFile = "gl-codequality.json"
 )
 
+// forms are the files, and how each is made from a run whose strings have been
+// redacted.
+var forms = []struct {
+	name  string
+	write func(Run) ([]byte, error)
+	plain func([]byte) []byte // what it says, without its escapes
+}{
+	{FindingsFile, func(r Run) ([]byte, error) { return encode(r.Findings) }, literals},
+	{SummaryFile, func(r Run) ([]byte, error) { return []byte(r.summary()), nil }, unescaped},
+	{ReceiptFile, func(r Run) ([]byte, error) { return encode(r.receipt()) }, literals},
+	{SARIFFile, Run.sarif, literals},
+	{GitLabSecretsFile, func(r Run) ([]byte, error) { return encode(r.gitLabSecrets()) }, literals},
+	{GitLabCodeQualityFile, func(r Run) ([]byte, error) { return encode(r.gitLabCodeQuality()) }, literals},
+	{PageFile, Run.page, unescaped},
+}
+
+// A Check looks for values in a text that is about to be written, and returns
+// an error if one is still there.
+type Check func(text []byte) error
+
 // Write puts all files of a run into dir, which is made if it is missing. What
-// redact returns is what is written; nil writes nothing and is an error. Files
-// appear whole or not at all, and if one cannot be made, none appears.
-func Write(dir string, run Run, redact func([]byte) []byte) error {
+// redact returns is what is written; nil writes nothing and is an error. Each
+// check sees every file as it will be, and once more without its escapes.
+// Files appear whole or not at all, and if one cannot be made, none appears.
+func Write(dir string, run Run, redact func([]byte) []byte, checks ...Check) error {
 	if redact == nil {
 		return errors.New("writing the reports: no redactor")
 	}
-	run, err := redacted(run, redact)
-	if err != nil {
-		return fmt.Errorf("redacting the reports: %w", err)
+	run = redacted(run, redact)
+	files := make([]file, 0, len(forms))
+	for _, form := range forms {
+		text, err := form.write(run)
+		if err != nil {
+			return fmt.Errorf("writing %s: %w", form.name, err)
+		}
+		isJSON := json.Valid(text)
+		if text = redact(text); isJSON && !json.Valid(text) {
+			return fmt.Errorf("writing %s: redacting it leaves no valid JSON: is a secret a part of JSON's own syntax?", form.name)
+		}
+		for _, check := range checks {
+			if err := errors.Join(check(text), check(form.plain(text))); err != nil {
+				return fmt.Errorf("writing %s: it would show a secret: %w", form.name, err)
+			}
+		}
+		files = append(files, file{form.name, text})
 	}
-	findings, err := encode(run.Findings, redact)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", FindingsFile, err)
-	}
-	receipt, err := encode(run.receipt(), redact)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", ReceiptFile, err)
-	}
-	summary := redact([]byte(run.summary()))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("making the report folder: %w", err)
 	}
-	return replace(dir, []file{{FindingsFile, findings}, {SummaryFile, summary}, {ReceiptFile, receipt}})
+	return replace(dir, files)
 }
 
-// encode writes v as indented JSON, which it must still be when it is redacted.
-func encode(v any, redact func([]byte) []byte) ([]byte, error) {
+// encode writes v as indented JSON.
+func encode(v any) ([]byte, error) {
 	var text bytes.Buffer
 	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	out := redact(text.Bytes())
-	if !json.Valid(out) {
-		return nil, errors.New("redacting it leaves no valid JSON: is a secret a part of JSON's own syntax?")
-	}
-	return out, nil
-}
-
-// redacted redacts every string of a run by itself: once JSON or Markdown has
-// escaped it, the redactor might not know a value any more.
-func redacted(run Run, redact func([]byte) []byte) (clean Run, err error) {
-	text, err := json.Marshal(run)
-	if err != nil {
-		return clean, err
-	}
-	if text, err = redactStrings(text, redact); err != nil {
-		return clean, err
-	}
-	return clean, json.Unmarshal(text, &clean)
-}
-
-// redactStrings redacts the strings of a compact JSON text, except keys, which
-// are ours.
-func redactStrings(text []byte, redact func([]byte) []byte) ([]byte, error) {
-	var out bytes.Buffer
-	for {
-		start := bytes.IndexByte(text, '"')
-		if start < 0 {
-			out.Write(text)
-			return out.Bytes(), nil
-		}
-		end := start + 1
-		for ; text[end] != '"'; end++ {
-			if text[end] == '\\' {
-				end++
-			}
-		}
-		end++
-		literal := text[start:end]
-		if end == len(text) || text[end] != ':' {
-			var s string
-			err := json.Unmarshal(literal, &s)
-			if err == nil {
-				literal, err = json.Marshal(string(redact([]byte(s))))
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		out.Write(text[:start])
-		out.Write(literal)
-		text = text[end:]
-	}
+	err := enc.Encode(v)
+	return text.Bytes(), err
 }
 
 type file struct {
