@@ -1,0 +1,139 @@
+package rules
+
+import (
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/org/secure-build/internal/finding"
+)
+
+// A fileName is a kind of file that has no place in an image.
+type fileName struct {
+	rule, description string
+	patterns          []string // of path.Match: for the last part of a path, or for as many as it has
+	except            []string // of the same kind
+	folder            bool     // a folder, not a file
+	system            bool     // in what distributions and package managers install too
+	open              bool     // nobody but its owner should be able to read it
+}
+
+var fileNames = []fileName{
+	{"dotenv-file", "A file of settings, where passwords are often kept", []string{".env", ".env.*", "*.env", ".envrc"}, templates, false, true, false},
+	{"npmrc-file", "npm's settings, where its token is kept", []string{".npmrc", ".yarnrc.yml"}, nil, false, false, true},
+	{"pypirc-file", "Python's upload settings, where their password is kept", []string{".pypirc"}, nil, false, true, true},
+	{"netrc-file", "Passwords for machines by name", []string{".netrc", "_netrc", ".pgpass", ".my.cnf"}, nil, false, true, true},
+	{"git-credentials-file", "Git's passwords", []string{".git-credentials"}, nil, false, true, true},
+	{"git-folder", "A Git repository: all that was ever committed", []string{".git"}, nil, true, true, false},
+	{"ssh-key-file", "An SSH key", []string{"id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"}, nil, false, true, true},
+	{"key-file", "A key or a store of keys", []string{"*.key", "*.ppk", "*.jks", "*.keystore", "*.kdbx"}, []string{"*.pub.key", "pub*.key"}, false, false, true},
+	{"pem-file", "A file that may hold a private key", []string{"*.pem"}, certificates, false, false, false},
+	{"aws-credentials-file", "AWS's keys", []string{".aws/credentials"}, nil, false, true, true},
+	{"gcp-credentials-file", "Google Cloud's keys", []string{"application_default_credentials.json", ".boto"}, nil, false, true, true},
+	{"azure-credentials-file", "Azure's tokens", []string{".azure/accessTokens.json", ".azure/msal_token_cache.json"}, nil, false, true, true},
+	{"kubeconfig-file", "The keys of a Kubernetes cluster", []string{"kubeconfig", "*.kubeconfig", ".kube/config", "etc/kubernetes/admin.conf"}, nil, false, true, true},
+	{"terraform-state-file", "Terraform's state, which holds passwords in clear text", []string{"*.tfstate", "*.tfstate.backup", "*.tfvars"}, nil, false, true, false},
+	{"docker-config-file", "Docker's passwords for registries", []string{".dockercfg", ".dockerconfigjson", ".docker/config.json"}, nil, false, true, true},
+	{"vault-token-file", "A token of HashiCorp Vault", []string{".vault-token"}, nil, false, true, true},
+	{"secret-file", "A file that is called a secret", []string{"*secret*", "*credentials*"}, programs, false, false, false},
+}
+
+// What only looks like one of them.
+var (
+	templates    = []string{".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults", "example.env", "sample.env", "template.env"}
+	certificates = []string{"cert.pem", "certs.pem", "ca.pem", "cacert.pem", "cacerts.pem", "ca-*.pem", "*-ca.pem", "*cert.pem", "chain.pem", "fullchain.pem", "*bundle*.pem", "*pub*.pem", "dhparam*.pem"}
+	programs     = []string{"*.py", "*.pyc", "*.pyi", "*.go", "*.js", "*.mjs", "*.cjs", "*.ts", "*.map", "*.rb", "*.php", "*.java", "*.class", "*.c", "*.h", "*.hpp", "*.cpp", "*.rs", "*.cs", "*.so", "*.so.*", "*.a", "*.o", "*.md", "*.html", "*.css", "*.svg", "*.png", "*.rst", "*.gz", "*.pl", "*.pm"}
+)
+
+// system are the folders that distributions and package managers fill.
+var system = []string{
+	"usr/lib/", "usr/lib32/", "usr/lib64/", "usr/libexec/", "usr/share/", "usr/include/", "usr/src/", "usr/bin/", "usr/sbin/",
+	"lib/", "lib64/", "bin/", "sbin/", "etc/ssl/certs/", "etc/pki/", "etc/ca-certificates/", "etc/apk/keys/", "var/lib/dpkg/",
+	"usr/local/go/", "usr/local/share/ca-certificates/",
+}
+
+// installed are folders of package managers, wherever they are.
+var installed = []string{"/node_modules/", "/site-packages/", "/dist-packages/", "/go/pkg/mod/", "/vendor/bundle/", "/.cargo/registry/"}
+
+// Name returns what the name and mode of an entry of a layer warn of. The path
+// is as it stands in the archive, the mode has the permission bits of its
+// header.
+func Name(name string, mode int64, isDir bool) []Hit {
+	p := strings.TrimPrefix(path.Clean("/"+name), "/")
+	plain := isSystem(p)
+	for i := range fileNames {
+		f := &fileNames[i]
+		if f.folder != isDir || plain && !f.system || !matches(f.patterns, p) || matches(f.except, p) {
+			continue
+		}
+		return f.hits(mode)
+	}
+	if d, ok := pathRule(p); ok && !isDir && !plain {
+		f := fileName{rule: d.id, description: d.description, open: true}
+		return f.hits(mode)
+	}
+	return nil
+}
+
+// hits are the warnings for a file of this kind.
+func (f *fileName) hits(mode int64) []Hit {
+	list := []Hit{{Rule: f.rule, Description: f.description, Severity: finding.Warning}}
+	if f.open && mode&0o004 != 0 {
+		list = append(list, Hit{Rule: "world-readable-key", Description: f.description + ", and everyone may read it", Severity: finding.Warning})
+	}
+	return list
+}
+
+// matches compares as many of the last parts of a path as a pattern has.
+func matches(patterns []string, p string) bool {
+	for _, pattern := range patterns {
+		end := p
+		for range strings.Count(p, "/") - strings.Count(pattern, "/") {
+			_, end, _ = strings.Cut(end, "/")
+		}
+		if ok, err := path.Match(pattern, end); err == nil && (ok || matchFold(pattern, end)) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchFold lets "Secret" be a secret too.
+func matchFold(pattern, name string) bool {
+	ok, err := path.Match(pattern, strings.ToLower(name))
+	return ok && err == nil
+}
+
+func isSystem(p string) bool {
+	return slices.ContainsFunc(system, func(s string) bool { return strings.HasPrefix(p, s) }) ||
+		slices.ContainsFunc(installed, func(s string) bool { return strings.Contains("/"+p, s) })
+}
+
+// pathRules are gitleaks' rules for names alone.
+var pathRules = sync.OnceValue(func() []pathOnly {
+	var list []pathOnly
+	defs, _, _ := parse(gitleaks) // New says what is wrong with it
+	for _, d := range defs {
+		if re, err := regexp.Compile(d.path); d.regex == "" && err == nil {
+			list = append(list, pathOnly{d, re})
+		}
+	}
+	return list
+})
+
+type pathOnly struct {
+	definition
+	re *regexp.Regexp
+}
+
+// pathRule is gitleaks' rule for this name.
+func pathRule(p string) (definition, bool) {
+	for _, r := range pathRules() {
+		if r.re.MatchString(p) {
+			return r.definition, true
+		}
+	}
+	return definition{}, false
+}
