@@ -63,6 +63,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(err)
 	b.request, err = a.readDockerfile(o, buildContext)
 	check(err)
+	b.policy, err = a.readPolicy(o)
+	check(err)
+	b.rescan = flag("rescan")
 	b.request.Tags, b.request.NoCache, b.request.Pull = o.list("tag"), flag("no-cache"), flag("pull")
 	for _, p := range o.list("platform") {
 		b.request.Platforms = append(b.request.Platforms, strings.Split(p, ",")...)

@@ -110,6 +110,7 @@ type app struct {
 	terminal       *os.File // stderr, if it is a terminal
 	getenv         func(string) string
 	platform       platform.Platform
+	seen           ruleNames // of patterns that found something
 }
 
 func exitCode(err error) int {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -8,15 +9,18 @@ import (
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/pipeline"
 	"github.com/org/secure-build/internal/report"
+	"github.com/org/secure-build/internal/secret"
 )
 
 // report says what the run came to: on the terminal, in the report folder, and
 // in the files that docker buildx build writes too. Those say that there is an
 // image to go on with, so they are written for a clean one only.
 func (b *build) report(res pipeline.Result) error {
-	err := b.say(b.summary(res), b.reportDir)
+	err := b.say(b.summary(res), b.index, b.reportDir)
 	if res.Report.Verdict == finding.Clean {
 		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
 	}
@@ -32,21 +36,68 @@ func (b *build) report(res pipeline.Result) error {
 // summary is the run in the words of the reports.
 func (b *build) summary(res pipeline.Result) report.Run {
 	m := b.vault.Memory()
-	run := report.Run{
-		Tool: "secure-build " + version, Started: b.started, Engine: b.engine.String(),
-		Weak: b.index.Weak(), Tags: b.request.Tags, Pushed: res.Pushed, Findings: res.Report,
-		Memory: report.Memory{Kind: string(m.Kind), Locked: m.Locked, Swap: m.Swap, SurvivesKill: m.SurvivesKill, AfterKill: m.AfterKill, End: m.End},
-	}
-	for _, s := range res.Secrets.Searched() {
-		run.Secrets = append(run.Secrets, report.Secret{ID: s.ID(), Origin: s.Origin()})
-	}
+	run := b.describe(res.Secrets, b.index, res.Report, res.Err)
+	run.Started, run.Engine, run.Tags, run.Pushed = b.started, b.engine.String(), b.request.Tags, res.Pushed
+	run.Memory = report.Memory{Kind: string(m.Kind), Locked: m.Locked, Swap: m.Swap, SurvivesKill: m.SurvivesKill, AfterKill: m.AfterKill, End: m.End}
+	run.Dockerfile = inRepository(cmp.Or(b.request.Dockerfile, filepath.Join(b.request.Context, "Dockerfile")))
 	for _, l := range b.times.laps {
 		run.Timings = append(run.Timings, report.Timing{Stage: l.name, Took: l.took})
 	}
-	if res.Err != nil {
-		run.Error = res.Err.Error()
+	return run
+}
+
+// describe is what the reports of every scan have.
+func (a *app) describe(set secret.Set, x *index.Index, r finding.Report, err error) report.Run {
+	run := report.Run{
+		Tool: "secure-build " + version, Weak: x.Weak(), Findings: r,
+		Commit: cmp.Or(a.getenv("GITHUB_SHA"), a.getenv("CI_COMMIT_SHA")), Rules: a.seen.descriptions(),
+	}
+	for _, s := range set.Searched() {
+		run.Secrets = append(run.Secrets, report.Secret{ID: s.ID(), Origin: s.Origin()})
+	}
+	if err != nil {
+		run.Error = err.Error()
 	}
 	return run
+}
+
+// say shows a run on the terminal, on the platform and, if it is wanted, in a
+// folder. What goes there is searched once more before it is written.
+func (a *app) say(run report.Run, x *index.Index, dir string) error {
+	details := ""
+	if dir != "" {
+		details = filepath.Join(dir, report.FindingsFile)
+	}
+	err := report.Table(a.stdout, run.Findings, report.TableOptions{Searched: len(run.Secrets) - len(run.Weak), Details: details})
+	if dir != "" {
+		werr := report.Write(dir, run, a.redactor.Bytes, func(text []byte) error {
+			if x.Has(text, index.Log) {
+				return errors.New("a value is left in it after redaction")
+			}
+			return nil
+		})
+		err = errors.Join(err, hint.Wrap(werr, "nothing was written to %s; does the id or the origin of one secret hold the value of another?", dir))
+	}
+	return errors.Join(err, a.platform.Findings(run.Findings.Findings))
+}
+
+// inRepository is a file's path from the root of the repository that it is in,
+// with slashes; its own path if it is in none.
+func inRepository(file string) string {
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return file
+	}
+	for dir := filepath.Dir(abs); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, ".git")); err == nil {
+			if rel, err := filepath.Rel(dir, abs); err == nil {
+				return filepath.ToSlash(rel)
+			}
+		}
+		if dir == filepath.Dir(dir) {
+			return filepath.ToSlash(file)
+		}
+	}
 }
 
 func (b *build) writeMetadata(img pipeline.Image) error {

@@ -49,7 +49,11 @@ func (a *app) scanCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.scan(cmd.Context(), s, args[0], dir, opts.text("report-dir"))
+			p, err := a.readPolicy(opts)
+			if err != nil {
+				return err
+			}
+			return a.scan(cmd.Context(), s, p, args[0], dir, opts.text("report-dir"))
 		},
 	}
 	opts = register(cmd, config.Scan, a.getenv)
@@ -57,7 +61,7 @@ func (a *app) scanCommand() *cobra.Command {
 }
 
 // scan is the pipeline without a build and a push: decrypt, mask, scan, report.
-func (a *app) scan(ctx context.Context, s secrets, name, cacheDir, reportDir string) (err error) {
+func (a *app) scan(ctx context.Context, s secrets, p policy, name, cacheDir, reportDir string) (err error) {
 	started := time.Now()
 	set, err := s.load(ctx)
 	if err != nil {
@@ -76,32 +80,15 @@ func (a *app) scan(ctx context.Context, s secrets, name, cacheDir, reportDir str
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	root := scan.Descriptor{MediaType: src.Root.MediaType, Digest: src.Root.Digest.String(), Size: src.Root.Size}
-	r, err := scan.New(scan.Options{Index: x, Redact: a.redactor.String}).Report(ctx, root, src.Open)
+	r, err := a.scanner(p, x).Report(ctx, root, src.Open)
 	if err != nil {
 		return err
 	}
+	a.judge(p, &r)
 	// The same gate as before a push, so that a scan and a build say the same (I9).
 	gate := pipeline.Gate(pipeline.Image{Digest: root.Digest}, r)
-	run := report.Run{Tool: "secure-build " + version, Started: started, Weak: x.Weak(), Findings: r}
+	run := a.describe(set, x, r, gate)
+	run.Started, run.Category = started, "secure-build/scan"
 	run.Timings = []report.Timing{{Stage: "scan", Took: time.Since(started)}}
-	for _, sec := range set.Searched() {
-		run.Secrets = append(run.Secrets, report.Secret{ID: sec.ID(), Origin: sec.Origin()})
-	}
-	if gate != nil {
-		run.Error = gate.Error()
-	}
-	return errors.Join(notClean(gate, r), a.say(run, reportDir))
-}
-
-// say shows a run on the terminal and, if it is wanted, in a folder.
-func (a *app) say(run report.Run, dir string) error {
-	details := ""
-	if dir != "" {
-		details = dir + "/" + report.FindingsFile
-	}
-	err := report.Table(a.stdout, run.Findings, report.TableOptions{Searched: len(run.Secrets) - len(run.Weak), Details: details})
-	if dir != "" {
-		err = errors.Join(err, report.Write(dir, run, a.redactor.Bytes))
-	}
-	return errors.Join(err, a.platform.Findings(run.Findings.Findings))
+	return errors.Join(notClean(gate, r), a.say(run, x, reportDir))
 }

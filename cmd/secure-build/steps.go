@@ -25,6 +25,8 @@ import (
 type build struct {
 	*app
 	secrets
+	policy
+	rescan       bool
 	request      buildkit.Request
 	builder      string
 	cacheDir     string
@@ -40,7 +42,7 @@ type build struct {
 	vault   *vault.Vault
 	engine  *buildkit.Engine
 	layout  *image.Layout
-	scanner *scan.Scanner
+	scans   *scan.Scanner
 	started time.Time
 	times   stopwatch
 }
@@ -100,7 +102,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		return img, err
 	}
 	defer b.times.start("build")()
-	b.scanner = scan.New(scan.Options{Index: b.index, Redact: b.redactor.String})
+	b.scans = b.app.scanner(b.policy, b.index)
 	b.request.Store = b.layout.Store(b.watch)
 	b.request.Secret = b.vault.Get
 	out, flush := b.output()
@@ -117,7 +119,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 // watch hands a blob that arrives to the scanner. What did not arrive whole
 // fails the scanner's own check of the digest, and is read from the layout.
 func (b *build) watch(digest string) (io.Writer, func(bool)) {
-	w := b.scanner.Blob(digest)
+	w := b.scans.Blob(digest)
 	return w, func(bool) { _ = w.Close() }
 }
 
@@ -127,7 +129,9 @@ func (b *build) scan(ctx context.Context, img pipeline.Image) (finding.Report, e
 	if err != nil {
 		return finding.Report{}, err
 	}
-	return b.scanner.Report(ctx, scan.Descriptor{MediaType: root.MediaType, Digest: img.Digest, Size: root.Size}, b.layout.Open)
+	r, err := b.scans.Report(ctx, scan.Descriptor{MediaType: root.MediaType, Digest: img.Digest, Size: root.Size}, b.layout.Open)
+	b.judge(b.policy, &r)
+	return r, err
 }
 
 func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {

@@ -39,13 +39,14 @@ func (o Option) Env() string {
 const (
 	GroupBuild   = "Build (as in docker buildx build)"
 	GroupSecrets = "Secrets"
+	GroupScan    = "Scan"
 	GroupPush    = "Push"
 	GroupOutput  = "Output"
 	GroupEngine  = "Engine"
 )
 
 // Groups lists them.
-var Groups = []string{GroupSecrets, GroupBuild, GroupPush, GroupOutput, GroupEngine}
+var Groups = []string{GroupSecrets, GroupBuild, GroupScan, GroupPush, GroupOutput, GroupEngine}
 
 // secrets is the part of a table that says which secrets there are, for a
 // command that decrypts them.
@@ -69,6 +70,22 @@ var dockerfile = []Option{
 	{Flag: "build-arg", Kind: List, Arg: "NAME[=VALUE]", Group: GroupBuild, Usage: "build argument; without a value it is taken from the environment"},
 }
 
+// scan is the part that says what a scan looks for and what blocks.
+var scan = []Option{
+	{Flag: "fail-on", Kind: String, Default: "error", Arg: "known-value|error|warning", Group: GroupScan,
+		Usage: "what blocks: only the values of the given secrets, patterns that are sure too, or everything that is found"},
+	{Flag: "baseline", Kind: String, Arg: "FILE", Group: GroupScan,
+		Usage: "findings of patterns that were looked at and accepted, with a reason and an expiry date; a value of a given secret cannot be accepted"},
+	{Flag: "no-patterns", Kind: Bool, Group: GroupScan, Usage: "look for the values of the given secrets only"},
+	{Flag: "all-patterns", Kind: Bool, Group: GroupScan, Usage: "look for whatever looks like a key too, which is mostly wrong"},
+	{Flag: "no-nested", Kind: Bool, Group: GroupScan, Usage: "leave archives inside layers packed"},
+	{Flag: "allow-unread", Kind: List, Arg: "PATH", Group: GroupScan,
+		Usage: "file in a layer that may unpack to more than the budget without blocking, such as app/**/*.zip"},
+}
+
+// rescan belongs to build: scan itself remembers nothing.
+var rescan = Option{Flag: "rescan", Kind: Bool, Group: GroupScan, Usage: "scan every blob, also those that were clean before by the same values and rules"}
+
 // engine is the part that says which BuildKit to use.
 var engine = []Option{
 	{Flag: "builder", Kind: String, Arg: "ADDRESS", Group: GroupEngine,
@@ -77,7 +94,7 @@ var engine = []Option{
 }
 
 // Build is the table of "secure-build build".
-var Build = slices.Concat(secrets, dockerfile, []Option{
+var Build = slices.Concat(secrets, dockerfile, scan, []Option{rescan}, []Option{
 	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupBuild, Usage: "name of the image, such as registry.example.com/team/app:1.2"},
 	{Flag: "label", Kind: List, Arg: "NAME=VALUE", Group: GroupBuild, Usage: "label of the image"},
 	{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index"},
@@ -91,7 +108,7 @@ var Build = slices.Concat(secrets, dockerfile, []Option{
 	{Flag: "progress", Kind: String, Default: "auto", Arg: "auto|plain|tty|rawjson|quiet", Group: GroupOutput, Usage: "how to show the build"},
 	{Flag: "metadata-file", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the build's metadata as JSON, with the keys of buildx"},
 	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id"},
-	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write findings.json, summary.md and receipt.json there"},
+	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
 }, engine)
 
 // Exec is the table of "secure-build exec".
@@ -106,8 +123,8 @@ var Exec = slices.Concat(secrets, []Option{
 var Check = slices.Concat(secrets[:2:2], dockerfile)
 
 // Scan is the table of "secure-build scan".
-var Scan = slices.Concat(secrets[:3:3], []Option{
-	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write findings.json, summary.md and receipt.json there"},
+var Scan = slices.Concat(secrets[:3:3], scan, []Option{
+	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
 	engine[1],
 })
 

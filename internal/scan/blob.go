@@ -10,11 +10,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"math"
 	"strings"
 
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/index"
+	"github.com/org/secure-build/internal/scan/nested"
 )
 
 // A kind is what a blob holds, judged by its bytes.
@@ -25,7 +25,8 @@ const (
 	kindTar    kind = "tar"
 	kindJSON   kind = "JSON"
 	kindText   kind = "text"
-	kindOpaque kind = "opaque" // anything else: matched, but not understood
+	kindPacked kind = "an archive" // or a compression, beside those of layers
+	kindOpaque kind = "opaque"     // anything else: matched, but not understood
 )
 
 // A record is what is known of a blob after it was read.
@@ -37,8 +38,9 @@ type record struct {
 
 	compression string // "" for none
 	kind        kind
-	unread      []string // what could not be read, and why
+	unread      []string // what of the blob could not be read, and why
 	hits        []hit
+	found       *hits // what else came of it; nil if nothing was looked into
 }
 
 // A tap sees the bytes of a blob as they are stored.
@@ -92,8 +94,8 @@ func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
 
 	seen := newTap(digest)
 	stored := bufio.NewReaderSize(io.TeeReader(r, seen), feedPiece)
-	content := newLedger()
-	outside := newLedger() // matches in the stored bytes, of which some belong to no content
+	content := newHits()
+	outside := newLedger(newHits()) // matches in the stored bytes, of which some belong to no content
 	if rec.compression = compressionOf(stored); rec.compression != "" {
 		seen.matcher = s.index.NewStream(index.Blob, outside.matched)
 		ahead, _ := stored.Peek(stored.Buffered())
@@ -102,7 +104,7 @@ func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
 	stream, end, err := decompress(rec.compression, stored)
 	if err == nil {
 		defer end()
-		err = s.content(rec, stream, content)
+		err = s.uncompressed(rec, stream, content)
 	}
 	if err != nil {
 		rec.unread = append(rec.unread, err.Error())
@@ -120,33 +122,50 @@ func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
 	return rec
 }
 
+// uncompressed hands the stream to content. If it is decompressed then that goes
+// on beside it.
+func (s *Scanner) uncompressed(rec *record, stream io.Reader, found *hits) error {
+	if rec.compression == "" {
+		return s.content(rec, stream, found)
+	}
+	a := newAhead(stream, &s.chunks)
+	defer a.Close()
+	return s.content(rec, a, found)
+}
+
 // content matches the uncompressed stream of a blob and names its parts.
-func (s *Scanner) content(rec *record, stream io.Reader, l *ledger) error {
-	m := s.index.NewStream(index.Blob, l.matched)
-	src := newSource(stream, func(chunk []byte) {
-		l.settle()
-		l.total += int64(len(chunk))
-		_, _ = m.Write(chunk)
-	})
-	src.limit, src.cut = s.limit, s.cut
+func (s *Scanner) content(rec *record, r io.Reader, found *hits) error {
+	w := s.newWalk(found)
+	rec.found = found
+	st := w.open(r, 0)
+	defer func() {
+		w.close(st)
+		w.budget.Release()
+		s.kits.Put(w.kit)
+	}()
+	src := st.src
+	src.limit = s.limit
 
 	start := bytes.Clone(src.peek())
 	var walk error
-	switch {
-	case isTar(start):
+	switch format := nested.Detect(start, ""); {
+	case format == nested.Tar:
 		rec.kind = kindTar
-		walk = s.walkTar(src, l)
+		walk = w.walkTar(st, src, "", 0)
 	case isJSON(start):
-		rec.kind, walk = kindJSON, s.walkJSON(src, l)
+		rec.kind, walk = kindJSON, w.walkJSON(st)
 		if _, bound := errors.AsType[boundError](walk); walk != nil && !bound {
 			rec.kind, walk = kindOpaque, nil // it only looked like JSON
 		}
+	case format != nested.None && format.Certain() && !s.shallow:
+		rec.kind = kindPacked
+		w.look(part{st, "", 0, -1, src}, 0)
+		walk = w.first()
+	case s.patterns != nil:
+		w.guess(place{}, -1, src)
 	}
-	l.horizon = math.MaxInt64
-	err := src.drain()
-	_ = m.Close()
-	l.finish()
-	rec.total = src.total
+	err := w.drain(st)
+	rec.total = w.total
 
 	switch {
 	case rec.kind != kindOpaque:
@@ -158,9 +177,11 @@ func (s *Scanner) content(rec *record, stream io.Reader, l *ledger) error {
 	switch {
 	case err != nil:
 		return err // the cause of the walk's error too
+	case walk != nil && rec.kind == kindPacked:
+		return walk
 	case walk != nil:
 		return fmt.Errorf("reading %s: %w", rec.kind, walk)
-	case foreignName(start) != "":
+	case rec.kind == kindOpaque && foreignName(start) != "":
 		return fmt.Errorf("%s, which is not unpacked, was searched as plain bytes only", foreignName(start))
 	case rec.kind == kindOpaque:
 		return errors.New("data of an unknown kind was searched as plain bytes only")
@@ -168,8 +189,17 @@ func (s *Scanner) content(rec *record, stream io.Reader, l *ledger) error {
 	return nil
 }
 
+// first returns the first remark as an error: what may pass in a file of a layer
+// may not pass in a blob itself.
+func (w *walk) first() error {
+	for _, r := range w.found.remarks.list {
+		return errors.New(r.Reason)
+	}
+	return nil
+}
+
 // collect puts the hits of a blob together.
-func (r *record) collect(content, outside *ledger) {
+func (r *record) collect(content *hits, outside *ledger) {
 	outside.finish()
 	r.hits = content.sorted()
 	for _, h := range outside.sorted() {

@@ -124,7 +124,7 @@ func TestNotClean(t *testing.T) {
 		{"zstd and more", "+zstd", append(zst(t, good), "tail"...), "reading zstd: "},
 		{"not gzip", "+gzip", noGzip, "announced as gzip, which it is not"},
 		{"text for gzip", "+gzip", []byte("hello"), "announced as gzip, which it is not"},
-		{"xz", "", []byte("\xfd7zXZ\x00\x00\x04"), "xz, which is not unpacked"},
+		{"xz", "", []byte("\xfd7zXZ\x00\x00\x04"), "reading xz: unexpected EOF; it was"},
 		{"random bytes", "", []byte("\x80\x81\x00\x01"), "data of an unknown kind"},
 		{"cut tar", "", good[:2000], "reading tar: unexpected EOF"},
 		{"broken tar", "", badHeader, "reading tar: archive/tar: invalid tar header"},

@@ -35,11 +35,11 @@ func isJSON(b []byte) bool {
 // that no escape hides anything, and names the field: config.Env[2]. What is
 // found only in the document's bytes, across its values, keeps the field
 // "config".
-func (s *Scanner) walkJSON(src *source, l *ledger) error {
+func (w *walk) walkJSON(st *stream) error {
 	defer func() { // until here the matches in the bytes wait for those in the fields
-		l.mark(mark{place: place{field: finding.FieldConfig}, named: maps.Clone(l.found)})
+		st.ledger.mark(mark{place: place{field: finding.FieldConfig}, named: maps.Clone(w.found.found)})
 	}()
-	part := &bounded{r: src}
+	part := &bounded{r: st.src}
 	dec := json.NewDecoder(part)
 	dec.UseNumber()
 	var at jsonPath
@@ -53,7 +53,7 @@ func (s *Scanner) walkJSON(src *source, l *ledger) error {
 			return err
 		}
 		if text, ok := at.step(token); ok {
-			s.findInField(at, text, l)
+			w.findInField(at, text)
 			at.stepped()
 		}
 		if len(at) > maxJSONDepth {
@@ -62,12 +62,15 @@ func (s *Scanner) walkJSON(src *source, l *ledger) error {
 	}
 }
 
-func (s *Scanner) findInField(at jsonPath, text string, l *ledger) {
+func (w *walk) findInField(at jsonPath, text string) {
 	classes := index.Blob
 	if at.isFree() {
 		classes = index.Text
 	}
-	s.find([]byte(text), classes, func(m match) { l.add(hit{m, place{field: at.String()}}) })
+	w.s.find([]byte(text), classes, func(m match) { w.found.add(hit{m, place{field: at.String()}}) })
+	if w.s.patterns != nil {
+		w.guess(place{field: at.String()}, int64(len(text)), strings.NewReader(text))
+	}
 }
 
 // bounded fails when more than left bytes are read before it is set again.

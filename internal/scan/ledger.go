@@ -1,12 +1,12 @@
 package scan
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"sort"
 	"strings"
 
+	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/index"
 )
 
@@ -31,6 +31,9 @@ type hit struct {
 type match struct {
 	*index.Pattern
 	offset int64
+	// under is what came of something packed at the offset. Its paths go on
+	// from that of the place there. There is no Pattern then.
+	under *hits
 }
 
 // A mark says what the stream holds from an offset on, up to the next mark.
@@ -51,12 +54,23 @@ type ledger struct {
 	marks   []mark
 	horizon int64 // matches before it can be placed; what is there is known
 	total   int64 // bytes matched so far
+	*hits
+}
 
-	hits  map[spot][]hit // one per encoding
+// hits are what came of a blob, in all its streams: what was found, and what
+// could not be opened.
+type hits struct {
+	at    map[spot][]hit // one per encoding
 	count int            // of all hits
 	more  int            // hits beyond maxHits
 	found map[string]bool
+
+	guesses guesses
+	unread  remarks // budgets that were hit
+	remarks remarks // whatever else could not be opened
 }
+
+func newHits() *hits { return &hits{at: map[spot][]hit{}, found: map[string]bool{}} }
 
 // A spot is where a secret was found, in whatever encodings.
 type spot struct {
@@ -64,8 +78,11 @@ type spot struct {
 	place  place
 }
 
-func newLedger() *ledger {
-	return &ledger{hits: map[spot][]hit{}, found: map[string]bool{}}
+func newLedger(h *hits) *ledger { return &ledger{hits: h} }
+
+// reset empties the ledger for another stream.
+func (l *ledger) reset(h *hits) {
+	*l = ledger{pending: l.pending[:0], marks: l.marks[:0], hits: h}
 }
 
 // matched takes a match from the matcher.
@@ -73,7 +90,12 @@ func (l *ledger) matched(offset int64, p *index.Pattern) {
 	if len(l.pending) == maxPending {
 		l.placeUpTo(math.MaxInt64)
 	}
-	l.pending = append(l.pending, match{p, offset})
+	l.pending = append(l.pending, match{Pattern: p, offset: offset})
+}
+
+// unpacked takes what came of something packed at an offset.
+func (l *ledger) unpacked(offset int64, found *hits) {
+	l.pending = append(l.pending, match{offset: offset, under: found})
 }
 
 // mark says that the stream holds something else from start on. Marks come in
@@ -102,6 +124,12 @@ func (l *ledger) placeUpTo(horizon int64) {
 			continue
 		}
 		at := l.markOf(m.offset)
+		if m.under != nil {
+			if at.place.field != finding.FieldCompression { // else it is found again in what is unpacked
+				l.include(strings.TrimSuffix(at.place.path, "!"), m.under)
+			}
+			continue
+		}
 		if at.named[m.Secret] {
 			continue
 		}
@@ -121,11 +149,29 @@ func (l *ledger) markOf(offset int64) mark {
 	return l.marks[after-1]
 }
 
+// include adds what came of something packed in a file.
+func (l *hits) include(path string, under *hits) {
+	for _, here := range under.at {
+		for _, h := range here {
+			h.path = path + h.path
+			l.add(h)
+		}
+	}
+	l.more += under.more
+	for _, g := range under.guesses.list {
+		g.at.Path = path + g.at.Path
+		l.guesses.add(g.at, g.Hit)
+	}
+	l.guesses.more += under.guesses.more
+	l.unread.include(path, under.unread)
+	l.remarks.include(path, under.remarks)
+}
+
 // add notes a hit, once per secret, encoding and place, with its first offset.
-func (l *ledger) add(h hit) {
+func (l *hits) add(h hit) {
 	l.found[h.Secret] = true
 	key := spot{h.Secret, h.place}
-	here := l.hits[key]
+	here := l.at[key]
 	for i, old := range here {
 		if old.Encoding == h.Encoding {
 			if h.offset < old.offset {
@@ -138,39 +184,6 @@ func (l *ledger) add(h hit) {
 		l.more++
 		return
 	}
-	l.hits[key] = append(here, h)
+	l.at[key] = append(here, h)
 	l.count++
-}
-
-// mostTelling leaves out what follows from another hit of the same secret in
-// the same place: where a whole value is, its lines and parts are too.
-func mostTelling(here []hit) []hit {
-	best := 0
-	for _, h := range here {
-		best = max(best, telling(h.Encoding))
-	}
-	return slices.DeleteFunc(slices.Clone(here), func(h hit) bool { return telling(h.Encoding) < best })
-}
-
-func telling(encoding string) int {
-	switch {
-	case strings.HasSuffix(encoding, "-part"):
-		return 0
-	case encoding == "line", encoding == "field":
-		return 1
-	}
-	return 2
-}
-
-// sorted lists the hits in an order that does not depend on chance.
-func (l *ledger) sorted() []hit {
-	all := make([]hit, 0, l.count)
-	for _, here := range l.hits {
-		all = append(all, mostTelling(here)...)
-	}
-	slices.SortFunc(all, func(a, b hit) int {
-		return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.field, b.field), cmp.Compare(a.offset, b.offset),
-			cmp.Compare(a.Secret, b.Secret), cmp.Compare(a.Encoding, b.Encoding))
-	})
-	return all
 }

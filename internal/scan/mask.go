@@ -11,7 +11,7 @@ import (
 // find searches a text that is in memory as a whole.
 func (s *Scanner) find(text []byte, classes index.Class, yield func(match)) {
 	s.index.Each(text, classes, func(m index.Match) bool {
-		yield(match{m.Pattern, int64(m.Start)})
+		yield(match{Pattern: m.Pattern, offset: int64(m.Start)})
 		return true
 	})
 }

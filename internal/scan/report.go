@@ -51,9 +51,7 @@ func (s *Scanner) Report(ctx context.Context, root Descriptor, open func(digest 
 			seen[ref.Digest] = true
 			rep.Coverage.Blobs++
 			rep.Coverage.Bytes += rec.total
-			for _, reason := range rec.unread {
-				rep.Coverage.Unread = append(rep.Coverage.Unread, finding.Unread{Blob: rec.digest, Reason: reason})
-			}
+			s.cover(&rep.Coverage, rec)
 		}
 		if reason := mismatch(ref, rec); reason != "" {
 			rep.Coverage.Unread = append(rep.Coverage.Unread, finding.Unread{Blob: rec.digest, Reason: reason})
@@ -166,6 +164,20 @@ func attribute(ref reference, rec *record) []finding.Finding {
 			Path: h.path, Field: h.field, Offset: h.offset, Instruction: instruction,
 		})
 	}
+	if rec.found == nil {
+		return found
+	}
+	for _, g := range rec.found.guesses.list {
+		instruction := ref.instruction
+		if ref.config != nil {
+			instruction = ref.config.instruction(g.at.Field)
+		}
+		found = append(found, finding.Finding{
+			Rule: g.Rule, Severity: g.Severity,
+			Platform: ref.platform, Blob: rec.digest, Layer: ref.layer,
+			Path: g.at.Path, Field: g.at.Field, Offset: g.Offset, Instruction: instruction,
+		})
+	}
 	return found
 }
 
@@ -189,12 +201,6 @@ func (s *Scanner) tidy(rep *finding.Report) {
 	rep.Findings = slices.CompactFunc(rep.Findings, func(a, b finding.Finding) bool {
 		return a.Fingerprint == b.Fingerprint && a.Blob == b.Blob
 	})
-	for i := range rep.Coverage.Unread {
-		u := &rep.Coverage.Unread[i]
-		u.Blob, u.Path, u.Reason = s.redact(u.Blob), s.redact(u.Path), s.redact(u.Reason)
-	}
-	slices.SortFunc(rep.Coverage.Unread, func(a, b finding.Unread) int {
-		return cmp.Or(cmp.Compare(a.Blob, b.Blob), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
-	})
-	rep.Coverage.Unread = slices.Compact(rep.Coverage.Unread)
+	rep.Coverage.Unread = s.tidyUnread(rep.Coverage.Unread)
+	rep.Coverage.Packed = s.tidyUnread(rep.Coverage.Packed)
 }

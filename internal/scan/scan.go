@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/org/secure-build/internal/index"
+	"github.com/org/secure-build/internal/scan/nested"
 )
 
 // Options of a Scanner.
@@ -26,14 +27,30 @@ type Options struct {
 	// MaxBytes is the most that one blob may unpack to; 0 for any amount, since
 	// a scan takes the same memory however long a blob is.
 	MaxBytes int64
+	// Nested bounds what the archives in a blob may unpack to.
+	Nested nested.Limits
+	// Shallow leaves archives in layers packed: they are matched as they are.
+	Shallow bool
+	// AllowUnread lists paths (as path.Match has them, with ** for any number of
+	// folders) that may hit a budget without spoiling the verdict.
+	AllowUnread []string
+	// Patterns looks for secrets that nobody told us; nil for none.
+	Patterns Patterns
 }
 
 // A Scanner scans one image. Its methods may be called from several goroutines.
 type Scanner struct {
-	index  *index.Index
-	redact func(string) string
-	limit  int64
-	cut    int // see source
+	index    *index.Index
+	redact   func(string) string
+	limit    int64
+	limits   nested.Limits
+	shallow  bool
+	allowed  []string
+	patterns Patterns
+	cut      int // see source
+
+	chunks sync.Pool // *[]byte of chunkSize, for ahead
+	kits   sync.Pool // *kit
 
 	mu      sync.Mutex
 	records map[string]*record
@@ -41,7 +58,13 @@ type Scanner struct {
 
 // New returns a Scanner without any blob.
 func New(opts Options) *Scanner {
-	s := &Scanner{index: opts.Index, redact: opts.Redact, limit: opts.MaxBytes, records: map[string]*record{}}
+	s := &Scanner{
+		index: opts.Index, redact: opts.Redact, limit: opts.MaxBytes, limits: opts.Nested, shallow: opts.Shallow,
+		allowed: opts.AllowUnread, patterns: opts.Patterns, records: map[string]*record{},
+	}
+	if s.limits.Memory == nil {
+		s.limits.Memory = nested.NewMemory()
+	}
 	if s.redact == nil {
 		s.redact = s.mask
 	}

@@ -39,6 +39,9 @@ func newSource(r io.Reader, see func([]byte)) *source {
 	return &source{r: r, see: see, buf: make([]byte, 0, chunkSize)}
 }
 
+// reset starts again with another stream, and the same buffer.
+func (s *source) reset(r io.Reader) { *s = source{r: r, see: s.see, cut: s.cut, buf: s.buf} }
+
 // pos is the offset of the next byte that Read returns.
 func (s *source) pos() int64 { return s.total - int64(len(s.unread)) }
 
@@ -81,17 +84,8 @@ func (s *source) fill() error {
 		return s.err
 	}
 	buf := s.buf[:cap(s.buf)]
-	n := 0
-	for idle := 0; n < len(buf) && s.err == nil; {
-		var m int
-		m, s.err = s.r.Read(buf[n:])
-		n += m
-		if idle++; m > 0 {
-			idle = 0
-		} else if idle > 100 && s.err == nil {
-			s.err = io.ErrNoProgress
-		}
-	}
+	n, err := fillUp(s.r, buf)
+	s.err = err
 	if s.total += int64(n); s.limit > 0 && s.total > s.limit && (s.err == nil || s.err == io.EOF) {
 		s.err = fmt.Errorf("more than %d bytes when uncompressed", s.limit)
 	}

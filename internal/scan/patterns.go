@@ -1,0 +1,68 @@
+package scan
+
+import (
+	"io"
+
+	"github.com/org/secure-build/internal/finding"
+)
+
+// A Place is a part of a blob that has a name: a file, a part of a tar header, a
+// field of a JSON document.
+type Place struct {
+	Path  string // a file in a layer: app.jar!/META-INF/MANIFEST.MF
+	Field string // a field of a document: config.Env[2]
+}
+
+// A Hit is what a pattern found, at an offset from the start of its place.
+type Hit struct {
+	Rule     string
+	Severity finding.Severity
+	Offset   int64
+}
+
+// Patterns looks for secrets that nobody told us. It may be used by several
+// goroutines.
+type Patterns interface {
+	// Stream returns where to write the bytes of one place, in order, however
+	// cut. It is closed after the last one, or earlier where a file is damaged.
+	// The size is in bytes, -1 if it is not known. A nil PatternStream leaves the
+	// place out. Found may be called until Close returns.
+	Stream(at Place, size int64, found func(Hit)) PatternStream
+}
+
+// A PatternStream takes the bytes of one place. It keeps none of what it is
+// given, and never fails.
+type PatternStream interface{ io.WriteCloser }
+
+// maxGuesses bounds the pattern hits per blob; what is more is counted.
+const maxGuesses = 1000
+
+// guesses are the hits of patterns in one blob.
+type guesses struct {
+	list []guess
+	more int
+}
+
+type guess struct {
+	Hit
+	at Place
+}
+
+func (g *guesses) add(at Place, h Hit) {
+	if len(g.list) >= maxGuesses {
+		g.more++
+		return
+	}
+	g.list = append(g.list, guess{h, at})
+}
+
+// guess gives one place to the patterns.
+func (w *walk) guess(p place, size int64, r io.Reader) {
+	at := Place{Path: p.path, Field: p.field}
+	ps := w.s.patterns.Stream(at, size, func(h Hit) { w.found.guesses.add(at, h) })
+	if ps == nil {
+		return
+	}
+	_, _ = io.Copy(ps, r)
+	_ = ps.Close()
+}

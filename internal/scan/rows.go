@@ -1,0 +1,281 @@
+package scan
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/org/secure-build/internal/index"
+)
+
+// Bounds of what looks like base64 or hex that was wrapped.
+const (
+	leastRow  = 24  // characters of a row; shorter ones end a block
+	window    = 16  // characters that are looked at to find a row
+	mostBreak = 128 // bytes between two rows
+	rowEnds   = index.MaxPattern
+	fullRows  = 32 << 10 // bytes of joined rows to match at once
+)
+
+// rows is a second view of a stream, without what stands between the rows of
+// wrapped base64 and hex: line breaks, indentation, quotes, comment signs, and
+// line breaks spelled as \n. It looks closer only where 16 characters in a row
+// are of base64's alphabet, so most data passes at memory speed. Where such a
+// block begins like a packed file, in base64, it is unpacked too.
+type rows struct {
+	st      *stream
+	w       *walk
+	matcher *index.Stream
+
+	state  rowState
+	length int  // characters of this row, or of this gap
+	rows   int  // in this block
+	broken bool // a line break was seen in this gap
+	escape bool // the last byte was a backslash
+
+	text   []byte   // rows to match; the last one may grow
+	row    int      // where the last row begins in text
+	total  int64    // bytes matched before text
+	starts []rowAt  // of the rows in text, and of some before
+	pos    int64    // in the stream
+	packed *capture // nil: not a packed file
+	head   []byte   // the first characters of this block
+}
+
+type rowState byte
+
+const (
+	noRow rowState = iota
+	inRow
+	inGap
+)
+
+// A rowAt is the offset of a row in the joined text and in the stream.
+type rowAt struct{ joined, stream int64 }
+
+// Classes of bytes.
+const (
+	isLetter = 1 << iota // of base64, its URL alphabet, or hex
+	isGap                // may stand between two rows
+)
+
+var byteClass = func() (t [256]byte) {
+	for c := range t {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '+', c == '/', c == '-', c == '_':
+			t[c] = isLetter
+		case c > 0 && bytes.IndexByte([]byte(" \t\r\n\"'\\,|>#*;="), byte(c)) >= 0:
+			t[c] = isGap
+		}
+	}
+	return t
+}()
+
+func newRows(x *index.Index, st *stream) *rows {
+	r := &rows{st: st}
+	r.matcher = x.NewStream(index.Long, func(offset int64, p *index.Pattern) {
+		r.st.ledger.matched(r.origin(offset), p)
+	})
+	return r
+}
+
+func (r *rows) reset(w *walk, depth int) {
+	r.matcher.Reset()
+	*r = rows{st: r.st, w: w, matcher: r.matcher, text: r.text[:0], starts: r.starts[:0], head: r.head[:0]}
+}
+
+// see takes the next bytes of the stream.
+func (r *rows) see(p []byte) {
+	for i := 0; i < len(p); {
+		switch r.state {
+		case noRow:
+			from := findRow(p[i:])
+			r.state, r.length, r.rows, r.head = inRow, 0, 0, r.head[:0]
+			i += from
+			r.begin(r.pos + int64(i))
+		case inRow:
+			n := letters(p[i:])
+			r.grow(p[i:i+n], r.pos+int64(i))
+			if i += n; i < len(p) {
+				r.endRow()
+			}
+		case inGap:
+			i += r.gap(p[i:], r.pos+int64(i))
+		}
+	}
+	r.pos += int64(len(p))
+	r.flush()
+}
+
+// findRow returns where the first row begins, or where the end of p could be
+// the beginning of one.
+func findRow(p []byte) int {
+	for i := 0; i+window <= len(p); i += window {
+		w := p[i : i+window : i+window]
+		if byteClass[w[5]]&byteClass[w[10]]&byteClass[w[15]]&byteClass[w[0]]&isLetter == 0 || letters(w) < window {
+			continue
+		}
+		start := i
+		for start > 0 && byteClass[p[start-1]]&isLetter != 0 {
+			start--
+		}
+		if n := letters(p[start:]); n >= leastRow || start+n == len(p) {
+			return start
+		}
+	}
+	end := len(p)
+	for end > 0 && byteClass[p[end-1]]&isLetter != 0 {
+		end--
+	}
+	return end
+}
+
+func letters(p []byte) int {
+	for i, c := range p {
+		if byteClass[c]&isLetter == 0 {
+			return i
+		}
+	}
+	return len(p)
+}
+
+// begin starts a row in the joined text.
+func (r *rows) begin(at int64) {
+	r.row = len(r.text)
+	r.starts = append(r.starts, rowAt{r.total + int64(len(r.text)), at})
+}
+
+// grow takes more of the current row. Of a long one its two ends are kept: what
+// lies between them was matched where it stands.
+func (r *rows) grow(b []byte, at int64) {
+	if len(b) == 0 {
+		return
+	}
+	r.length += len(b)
+	if r.packed != nil {
+		r.packed.feed(b)
+	} else if r.rows == 0 && len(r.head) < leastRow {
+		r.sniff(b, at)
+	}
+	if len(b) > 2*rowEnds {
+		r.text = append(append(r.text, b[:rowEnds]...), '\n')
+		r.begin(at + int64(len(b)-rowEnds))
+		b = b[len(b)-rowEnds:]
+	}
+	r.text = append(r.text, b...)
+	if len(r.text) > fullRows {
+		r.flush()
+	}
+}
+
+// sniff looks at the first characters of a block.
+func (r *rows) sniff(b []byte, at int64) {
+	before := len(r.head)
+	r.head = append(r.head, b[:min(len(b), leastRow-before)]...)
+	if len(r.head) == leastRow && beginsPacked(r.head) && r.w != nil && !r.w.s.shallow {
+		r.packed = newCapture(r.w, r.st, at-int64(before))
+		r.packed.feed(r.head)
+		r.packed.feed(b[len(r.head)-before:])
+	}
+}
+
+func (r *rows) endRow() {
+	r.rows++
+	if r.length < leastRow {
+		r.endBlock()
+		return
+	}
+	r.state, r.length, r.broken, r.escape = inGap, 0, false, false
+}
+
+// gap takes what is between two rows, at most up to the next row, and returns
+// how much that is.
+func (r *rows) gap(p []byte, at int64) int {
+	for i, c := range p {
+		if r.length++; r.length > mostBreak {
+			r.endBlock()
+			return i
+		}
+		switch {
+		case r.escape && (c == 'n' || c == 'r'):
+			r.broken, r.escape = true, false
+		case byteClass[c]&isGap != 0, c == '+' && !r.broken: // which joins strings in many languages
+			r.broken = r.broken || c == '\n' || c == '\r'
+			r.escape = c == '\\'
+		case byteClass[c]&isLetter != 0 && r.broken:
+			r.state, r.length = inRow, 0
+			r.begin(at + int64(i))
+			return i
+		default:
+			r.endBlock()
+			return i
+		}
+	}
+	return len(p)
+}
+
+// endBlock separates what was a block from the next one. A block of one row is
+// forgotten, since it was matched where it stands.
+func (r *rows) endBlock() {
+	r.state = noRow
+	if r.packed != nil {
+		r.packed.end()
+		r.packed = nil
+	}
+	if r.rows < 2 && r.row == len(r.text) {
+		return
+	}
+	if r.rows < 2 {
+		r.text = r.text[:r.row]
+	}
+	if len(r.text) > 0 {
+		r.text = append(r.text, '\n')
+	}
+}
+
+// flush matches the joined rows, the last one as far as it came.
+func (r *rows) flush() {
+	if len(r.text) == 0 {
+		return
+	}
+	_, _ = r.matcher.Write(r.text)
+	r.total += int64(len(r.text))
+	r.text, r.row = r.text[:0], 0
+	// A match that ends later begins at most one pattern before here.
+	keep := 0
+	for keep+1 < len(r.starts) && r.starts[keep+1].joined <= r.total-index.MaxPattern {
+		keep++
+	}
+	r.starts = slices.Delete(r.starts, 0, keep)
+}
+
+// origin is where in the stream the joined text at this offset stands.
+func (r *rows) origin(joined int64) int64 {
+	at := joined
+	for _, s := range r.starts {
+		if s.joined > joined {
+			break
+		}
+		at = s.stream + joined - s.joined
+	}
+	return at
+}
+
+// end is the end of the stream.
+func (r *rows) end() {
+	if r.state == inRow {
+		r.rows++
+	}
+	if r.state != noRow {
+		r.endBlock()
+	}
+	r.flush()
+}
+
+func (r *rows) close() {
+	if r.packed != nil {
+		r.packed.end()
+		r.packed = nil
+	}
+	_ = r.matcher.Close()
+	clear(r.text[:cap(r.text)])
+}
