@@ -1,17 +1,22 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/org/secure-build/internal/canary"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/scan"
 	"github.com/org/secure-build/internal/scan/rules"
+	"github.com/org/secure-build/internal/secret"
+	"github.com/org/secure-build/internal/verdict"
 )
 
 // policy is what build and scan share of the options: what to look for, and
@@ -19,6 +24,7 @@ import (
 type policy struct {
 	finding.Policy
 	patterns *rules.Rules // nil for none
+	options  rules.Options
 	shallow  bool
 	unread   []string
 }
@@ -41,19 +47,48 @@ func (a *app) readPolicy(o options) (policy, error) {
 	all := flag("all-patterns")
 	if !flag("no-patterns") {
 		var err error
-		p.patterns, err = rules.New(rules.Options{Generic: all})
+		p.options.Generic = all
+		p.patterns, err = rules.New(p.options)
 		errs = append(errs, err)
 	}
 	return p, errors.Join(errs...)
 }
 
-// scanner makes the scanner of a run.
-func (a *app) scanner(p policy, x *index.Index) *scan.Scanner {
-	opts := scan.Options{Index: x, Redact: a.redactor.String, Shallow: p.shallow, AllowUnread: p.unread}
+// canaryID is the name under which the scanner's self-test hides its value.
+const canaryID = "self-test"
+
+// scanner makes the scanner of a run, with a canary among the values that it
+// looks for, and lets it prove that it finds that in every encoding. The memory
+// is of what was clean before; nil for none.
+func (a *app) scanner(p policy, set secret.Set, memory scan.Memory) (*scan.Scanner, error) {
+	value, err := canary.Token(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("making a canary: %w", err)
+	}
+	set.AddHidden(secret.New(canaryID, "the self-test of this run", value))
+	opts := scan.Options{
+		Index: index.Compile(set), Redact: a.redactor.String, Shallow: p.shallow, AllowUnread: p.unread, Memory: memory,
+	}
 	if p.patterns != nil {
 		opts.Patterns = patterns{p.patterns, &a.seen}
 	}
-	return scan.New(opts)
+	s := scan.New(opts)
+	return s, s.SelfTest(canaryID, value)
+}
+
+// memory opens the book of remembered verdicts for everything that decides
+// one: values and encodings, rules, options, and this program.
+func (p policy) memory(dir string, set secret.Set, x *index.Index) scan.Memory {
+	key := set.Key("remembered verdicts")
+	if key == nil {
+		return nil
+	}
+	rulesVersion := "none"
+	if p.patterns != nil {
+		rulesVersion = p.options.Version()
+	}
+	return verdict.Open(dir, key, x.Fingerprint(key),
+		fmt.Appendf(nil, "%s\x00%s\x00%v\x00%q", version, rulesVersion, p.shallow, p.unread))
 }
 
 // judge applies what the user has decided, and says which of it is out of date.
@@ -72,6 +107,26 @@ type patterns struct {
 
 func (p patterns) Stream(at scan.Place, _ int64, found func(scan.Hit)) scan.PatternStream {
 	return p.rules.Stream(at.Path, func(h rules.Hit) { found(p.hit(h)) })
+}
+
+func (p patterns) Name(path string, mode int64, isDir bool) []scan.Hit {
+	var hits []scan.Hit
+	for _, h := range rules.Name(path, mode, isDir) {
+		hits = append(hits, p.hit(h))
+	}
+	return hits
+}
+
+func (p patterns) Text(at scan.Place, text string) []scan.Hit {
+	if !strings.HasPrefix(at.Field, "config.Env[") {
+		return nil
+	}
+	name, value, _ := strings.Cut(text, "=")
+	h, ok := rules.Env(name, value)
+	if !ok {
+		return nil
+	}
+	return []scan.Hit{p.hit(h)}
 }
 
 func (p patterns) hit(h rules.Hit) scan.Hit {

@@ -13,6 +13,7 @@ import (
 	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/pipeline"
 	"github.com/org/secure-build/internal/report"
+	"github.com/org/secure-build/internal/scan"
 	"github.com/org/secure-build/internal/secret"
 )
 
@@ -22,7 +23,7 @@ import (
 func (b *build) report(res pipeline.Result) error {
 	err := b.say(b.summary(res), b.index, b.reportDir)
 	if res.Report.Verdict == finding.Clean {
-		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
+		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image), b.layout.Keep())
 	}
 	if res.Pushed {
 		for _, t := range b.request.Tags {
@@ -36,7 +37,7 @@ func (b *build) report(res pipeline.Result) error {
 // summary is the run in the words of the reports.
 func (b *build) summary(res pipeline.Result) report.Run {
 	m := b.vault.Memory()
-	run := b.describe(res.Secrets, b.index, res.Report, res.Err)
+	run := b.describe(res.Secrets, b.index, b.scans, res.Report, res.Err)
 	run.Started, run.Engine, run.Tags, run.Pushed = b.started, b.engine.String(), b.request.Tags, res.Pushed
 	run.Memory = report.Memory{Kind: string(m.Kind), Locked: m.Locked, Swap: m.Swap, SurvivesKill: m.SurvivesKill, AfterKill: m.AfterKill, End: m.End}
 	run.Dockerfile = inRepository(cmp.Or(b.request.Dockerfile, filepath.Join(b.request.Context, "Dockerfile")))
@@ -47,13 +48,16 @@ func (b *build) summary(res pipeline.Result) report.Run {
 }
 
 // describe is what the reports of every scan have.
-func (a *app) describe(set secret.Set, x *index.Index, r finding.Report, err error) report.Run {
+func (a *app) describe(set secret.Set, x *index.Index, s *scan.Scanner, r finding.Report, err error) report.Run {
 	run := report.Run{
 		Tool: "secure-build " + version, Weak: x.Weak(), Findings: r,
 		Commit: cmp.Or(a.getenv("GITHUB_SHA"), a.getenv("CI_COMMIT_SHA")), Rules: a.seen.descriptions(),
 	}
-	for _, s := range set.Searched() {
-		run.Secrets = append(run.Secrets, report.Secret{ID: s.ID(), Origin: s.Origin()})
+	for _, sec := range set.Searched() {
+		run.Secrets = append(run.Secrets, report.Secret{ID: sec.ID(), Origin: sec.Origin()})
+	}
+	for _, l := range s.Layers() {
+		run.Layers = append(run.Layers, report.Layer(l))
 	}
 	if err != nil {
 		run.Error = err.Error()

@@ -80,14 +80,18 @@ func (a *app) scan(ctx context.Context, s secrets, p policy, name, cacheDir, rep
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	root := scan.Descriptor{MediaType: src.Root.MediaType, Digest: src.Root.Digest.String(), Size: src.Root.Size}
-	r, err := a.scanner(p, x).Report(ctx, root, src.Open)
+	scanner, err := a.scanner(p, set, nil)
+	if err != nil {
+		return err
+	}
+	r, err := scanner.Report(ctx, root, src.Open)
 	if err != nil {
 		return err
 	}
 	a.judge(p, &r)
 	// The same gate as before a push, so that a scan and a build say the same (I9).
 	gate := pipeline.Gate(pipeline.Image{Digest: root.Digest}, r)
-	run := a.describe(set, x, r, gate)
+	run := a.describe(set, x, scanner, r, gate)
 	run.Started, run.Category = started, "secure-build/scan"
 	run.Timings = []report.Timing{{Stage: "scan", Took: time.Since(started)}}
 	return errors.Join(notClean(gate, r), a.say(run, x, reportDir))

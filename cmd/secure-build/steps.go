@@ -38,6 +38,7 @@ type build struct {
 	iidFile      string
 	reportDir    string
 
+	set     secret.Set
 	index   *index.Index
 	vault   *vault.Vault
 	engine  *buildkit.Engine
@@ -73,6 +74,7 @@ func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 }
 
 func (b *build) mask(set secret.Set) (err error) {
+	b.set = set
 	b.index, err = b.app.mask(set)
 	return err
 }
@@ -102,7 +104,14 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		return img, err
 	}
 	defer b.times.start("build")()
-	b.scans = b.app.scanner(b.policy, b.index)
+	var memory scan.Memory
+	if !b.rescan {
+		memory = b.memory(b.cacheDir, b.set, b.index)
+	}
+	if b.scans, err = b.scanner(b.policy, b.set, memory); err != nil {
+		return img, err
+	}
+	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
 	b.request.Store = b.layout.Store(b.watch)
 	b.request.Secret = b.vault.Get
 	out, flush := b.output()
@@ -110,10 +119,22 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	if err = errors.Join(err, flush()); err != nil {
 		return img, err
 	}
+	b.scans.Built(scan.Build{Base: res.Base, Lines: lines(buildkit.Steps(b.request))})
 	if err := b.layout.SetRoot(res.Root); err != nil {
 		return img, err
 	}
 	return pipeline.Image{Digest: res.Root.Digest.String(), Metadata: res.Metadata}, nil
+}
+
+// maxBlobCache bounds the blobs that are kept between runs, in bytes.
+const maxBlobCache = 10 << 30
+
+func lines(steps []buildkit.Step) []scan.Line {
+	var all []scan.Line
+	for _, s := range steps {
+		all = append(all, scan.Line{Instruction: s.Instruction, Number: s.Line})
+	}
+	return all
 }
 
 // watch hands a blob that arrives to the scanner. What did not arrive whole

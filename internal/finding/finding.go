@@ -90,6 +90,16 @@ type Coverage struct {
 	// opened, or not to their end. They were searched as they are, so they do
 	// not change the verdict.
 	Packed []Unread `json:"packed,omitempty"`
+	// Remembered is what was not read again, since it was clean before by the
+	// same values, rules and options. It is in Blobs and Bytes.
+	Remembered *Remembered `json:"remembered,omitempty"`
+}
+
+// Remembered counts blobs whose verdict is of an earlier run.
+type Remembered struct {
+	Blobs int    `json:"blobs"`
+	Bytes int64  `json:"bytes"` // uncompressed
+	Since string `json:"since"` // when the first of them was scanned, RFC 3339
 }
 
 // Image names the scanned image.

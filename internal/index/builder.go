@@ -2,6 +2,8 @@ package index
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"slices"
 )
 
@@ -98,7 +100,13 @@ func (b *builder) name(encoding string) *Pattern {
 
 // state compiles what was gathered.
 func (b *builder) state() *state {
+	all := b.needles
 	st := &state{weak: b.weak, joint: b.joint, needles: len(b.needles), prefix: newPrefixes(b.needles)}
+	st.describe = func(w io.Writer) {
+		for _, n := range all {
+			_, _ = fmt.Fprintf(w, "%d %q %q %q %x\n", n.class, n.pattern.Secret, n.pattern.Origin, n.pattern.Encoding, n.bytes)
+		}
+	}
 	var long, short []needle
 	for _, n := range b.needles {
 		st.max = max(st.max, len(n.bytes))

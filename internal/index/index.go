@@ -17,6 +17,8 @@
 package index
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
@@ -42,9 +44,11 @@ type state struct {
 	needles int
 	max     int
 	joint   bool
+
+	describe func(io.Writer) // says all needles, for Fingerprint
 }
 
-var empty = &state{}
+var empty = &state{describe: func(io.Writer) {}}
 
 func (x *Index) get() *state {
 	if x == nil || x.state == nil {
@@ -73,6 +77,15 @@ func (x *Index) MaxLen() int { return x.get().max }
 
 // Len is the number of patterns.
 func (x *Index) Len() int { return x.get().needles }
+
+// Fingerprint is a MAC over everything that the index looks for: the patterns,
+// their classes and names. Two indexes have the same under one key only if they
+// find the same; without the key it says nothing.
+func (x *Index) Fingerprint(key []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	x.get().describe(mac)
+	return mac.Sum(nil)
+}
 
 // Joint says whether a pattern for logs holds a line break: a value of several
 // lines of which none can be looked for alone. A log has then to be matched

@@ -194,3 +194,30 @@ func TestAnIndexCannotBePrinted(t *testing.T) {
 		}
 	}
 }
+
+func TestFingerprint(t *testing.T) {
+	of := func(key string, values ...string) string {
+		var set secret.Set
+		for i, v := range values {
+			if err := set.Add(secret.New(fmt.Sprint("id", i), "origin", []byte(v))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return string(Compile(set).Fingerprint([]byte(key)))
+	}
+	one := of("key", "a-secret-value", "another-one")
+	if one != of("key", "a-secret-value", "another-one") {
+		t.Error("the same values have another fingerprint")
+	}
+	for name, other := range map[string]string{
+		"another key":   of("other", "a-secret-value", "another-one"),
+		"another value": of("key", "a-secret-value", "another-two"),
+		"one less":      of("key", "a-secret-value"),
+		"another order": of("key", "another-one", "a-secret-value"),
+		"none":          of("key"),
+	} {
+		if other == one {
+			t.Errorf("%s: the same fingerprint", name)
+		}
+	}
+}

@@ -169,6 +169,11 @@ func (r Run) search() []fact {
 	out := []fact{{Name: "Read", Words: []string{
 		count(c.Blobs, "blob"), size(c.Bytes) + " uncompressed", fmt.Sprintf("%d not read", len(c.Unread)),
 	}}}
+	for _, more := range []string{remembered(c), packed(c)} {
+		if more != "" {
+			out[0].Words = append(out[0].Words, more)
+		}
+	}
 	var names []string
 	for _, s := range r.searched() {
 		name := s.ID

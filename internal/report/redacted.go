@@ -21,6 +21,11 @@ func mapped(v reflect.Value, f func(string) string) reflect.Value {
 	switch v.Kind() {
 	case reflect.String:
 		out.SetString(f(v.String()))
+	case reflect.Pointer:
+		if !v.IsNil() {
+			out.Set(reflect.New(v.Type().Elem()))
+			out.Elem().Set(mapped(v.Elem(), f))
+		}
 	case reflect.Struct:
 		for i := range v.NumField() {
 			if v.Type().Field(i).IsExported() {

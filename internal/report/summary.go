@@ -28,6 +28,8 @@ func (r Run) summary() string {
 	line("Platforms", codes(rep.Image.Platforms...))
 	line("Tags", codes(r.Tags...))
 	line("Searched", fmt.Sprintf("%s, %s uncompressed, %d not read", count(rep.Coverage.Blobs, "blob"), size(rep.Coverage.Bytes), len(rep.Coverage.Unread)))
+	line("Remembered", remembered(rep.Coverage))
+	line("Not unpacked", packed(rep.Coverage))
 	line("Searched for", r.searchedFor())
 	line("Not searched for", codes(r.Weak...))
 	line("Secrets were kept in", r.Memory.words())

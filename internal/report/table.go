@@ -32,6 +32,13 @@ func Table(w io.Writer, r finding.Report, opts TableOptions) error {
 	fmt.Fprintf(&b, "%s: %s\n", r.Verdict, outcome(r, opts.Searched))
 	findingTable(&b, r, opts)
 	unreadTable(&b, r, opts)
+	if note := packed(r.Coverage); note != "" {
+		fmt.Fprintf(&b, "note: %s", note)
+		if opts.Details != "" {
+			fmt.Fprintf(&b, "; %s lists them", opts.Details)
+		}
+		b.WriteString("\n")
+	}
 	for _, a := range advise(r) {
 		fmt.Fprintf(&b, "\nWhat to do about %s", visible(a.secret, maxPathShown))
 		if a.origin != "" {
@@ -49,6 +56,9 @@ func Table(w io.Writer, r finding.Report, opts TableOptions) error {
 // outcome says in half a sentence what the scan came to.
 func outcome(r finding.Report, searched int) string {
 	looked := fmt.Sprintf("%s, %s", count(r.Coverage.Blobs, "blob"), size(r.Coverage.Bytes))
+	if known := remembered(r.Coverage); known != "" {
+		looked += "; " + known
+	}
 	switch r.Verdict {
 	case finding.Clean:
 		return fmt.Sprintf("none of %s in %s", count(searched, "secret"), looked)
@@ -65,6 +75,23 @@ func outcome(r finding.Report, searched int) string {
 		return fmt.Sprintf("%s in the image, in %s (%s searched)", count(len(found), "secret"), count(len(rows(r)), "place"), looked)
 	}
 	return fmt.Sprintf("%s could not be read (%s searched)", count(len(r.Coverage.Unread), "part"), looked)
+}
+
+// remembered tells what was scanned by an earlier run apart from the rest.
+func remembered(c finding.Coverage) string {
+	m := c.Remembered
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("%d of them (%s) not read again, clean since %s by the same values and rules", m.Blobs, size(m.Bytes), visible(m.Since, 40))
+}
+
+// packed says how many archives were not opened.
+func packed(c finding.Coverage) string {
+	if len(c.Packed) == 0 {
+		return ""
+	}
+	return count(len(c.Packed), "file") + " in layers could not be unpacked (searched as stored)"
 }
 
 func findingTable(b *bytes.Buffer, r finding.Report, opts TableOptions) {

@@ -32,9 +32,10 @@ const (
 // A record is what is known of a blob after it was read.
 type record struct {
 	digest   string
-	verified bool  // all bytes came, and they have this digest
-	size     int64 // bytes
-	total    int64 // bytes, uncompressed
+	verified bool   // all bytes came, and they have this digest
+	recalled string // when an earlier run has read it, "" if this one has
+	size     int64  // bytes
+	total    int64  // bytes, uncompressed
 
 	compression string // "" for none
 	kind        kind

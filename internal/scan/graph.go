@@ -28,16 +28,18 @@ const attestedDigest = "vnd.docker.reference.digest"
 // of several platforms, and twice one of the same.
 type reference struct {
 	Descriptor
-	document    bool // an index or a manifest
-	platform    string
-	layer       int // from 0; -1 for what is no layer
-	instruction string
-	config      *imageConfig // of a config
+	document bool // an index or a manifest
+	platform string
+	layer    int  // from 0; -1 for what is no layer
+	base     bool // a layer of the base image
+	made     step
+	config   *imageConfig // of a config
 }
 
 // A graph is everything that an image's root leads to.
 type graph struct {
-	open func(digest string) (io.ReadCloser, error)
+	open  func(digest string) (io.ReadCloser, error)
+	build Build
 
 	refs      []reference
 	unread    []finding.Unread
@@ -48,8 +50,8 @@ type graph struct {
 	tooMany   bool
 }
 
-func follow(root Descriptor, open func(string) (io.ReadCloser, error)) *graph {
-	g := &graph{open: open, imageOf: map[string]string{}, texts: map[string][]byte{}}
+func follow(root Descriptor, open func(string) (io.ReadCloser, error), build Build) *graph {
+	g := &graph{open: open, build: build, imageOf: map[string]string{}, texts: map[string][]byte{}}
 	g.document(root, "", 0)
 	slices.Sort(g.platforms)
 	g.platforms = slices.Compact(g.platforms)
@@ -141,12 +143,16 @@ func (g *graph) image(doc *document, config *imageConfig, desc Descriptor, platf
 	if doc.Config != nil {
 		g.add(reference{Descriptor: *doc.Config, platform: platform, layer: -1, config: config})
 	}
-	instructions := make([]string, len(doc.Layers))
+	steps := make([]step, len(doc.Layers))
+	var ids []string
 	if config != nil {
-		instructions = config.layerInstructions(len(doc.Layers))
+		steps = config.layerSteps(len(doc.Layers))
+		if len(config.RootFS.DiffIDs) == len(doc.Layers) {
+			ids = config.RootFS.DiffIDs
+		}
 	}
 	for i, layer := range doc.Layers {
-		ref := reference{Descriptor: layer, platform: platform, layer: i, instruction: instructions[i]}
+		ref := reference{Descriptor: layer, platform: platform, layer: i, made: steps[i], base: ids != nil && slices.Contains(g.build.Base, ids[i])}
 		if isJSONType(layer.MediaType) {
 			ref.layer = -1 // an attestation: a document in a layer's place
 		}
@@ -168,6 +174,7 @@ func (g *graph) config(desc Descriptor) *imageConfig {
 	if text, err := g.read(desc.Digest); err == nil {
 		_ = json.Unmarshal(text, c)
 	}
+	c.number(g.build.Lines)
 	return c
 }
 

@@ -325,7 +325,7 @@ func TestBoundsOfTheWalk(t *testing.T) {
 			}
 			d = s.json(ociIndex, object{"manifests": list})
 		}
-		if n := len(follow(d, s.open).refs); n != maxDescriptors {
+		if n := len(follow(d, s.open, Build{}).refs); n != maxDescriptors {
 			t.Errorf("got %d references", n)
 		}
 		rep := scanAll(t, s, d, false)

@@ -3,8 +3,6 @@ package scan
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,11 +46,6 @@ var testIndex = sync.OnceValue(func() *index.Index {
 
 // blobs is a layout in memory.
 type blobs map[string][]byte
-
-func digestOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
-}
 
 func (s blobs) put(mediaType string, b []byte) Descriptor {
 	d := Descriptor{MediaType: mediaType, Digest: digestOf(b), Size: int64(len(b))}

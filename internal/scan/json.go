@@ -69,7 +69,11 @@ func (w *walk) findInField(at jsonPath, text string) {
 	}
 	w.s.find([]byte(text), classes, func(m match) { w.found.add(hit{m, place{field: at.String()}}) })
 	if w.s.patterns != nil {
-		w.guess(place{field: at.String()}, int64(len(text)), strings.NewReader(text))
+		field := at.String()
+		w.guess(place{field: field}, int64(len(text)), strings.NewReader(text))
+		for _, h := range w.s.patterns.Text(Place{Field: field}, text) {
+			w.found.guesses.add(Place{Field: field}, h)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package scan
 import (
 	"encoding/json"
 	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -65,20 +66,59 @@ type imageConfig struct {
 		CreatedBy  string `json:"created_by"`
 		EmptyLayer bool   `json:"empty_layer"`
 	} `json:"history"`
+	RootFS struct {
+		DiffIDs []string `json:"diff_ids"`
+	} `json:"rootfs"`
+
+	lines []int // of the Dockerfile, for each entry of History; 0 where none is known
 }
 
-// layerInstructions gives the instruction of each of n layers: the history
-// entries that made one, in order. If they are not as many as there are
-// layers, none can be told.
-func (c *imageConfig) layerInstructions(n int) []string {
-	made := make([]string, 0, n)
-	for _, h := range c.History {
+// A step is an entry of the history, with its line in the Dockerfile if that is
+// known.
+type step struct {
+	by   string
+	line int
+}
+
+// at gives the step of a history entry, the zero step for none.
+func (c *imageConfig) at(i int) (s step) {
+	if i >= 0 && i < len(c.History) {
+		s.by = c.History[i].CreatedBy
+	}
+	if i >= 0 && i < len(c.lines) {
+		s.line = c.lines[i]
+	}
+	return s
+}
+
+// number gives the history its lines: what the Dockerfile made is at its end.
+// If one instruction does not fit its entry, none is known.
+func (c *imageConfig) number(lines []Line) {
+	from := len(c.History) - len(lines)
+	if from < 0 {
+		return
+	}
+	numbers := make([]int, len(c.History))
+	for i, l := range lines {
+		if !strings.HasPrefix(c.History[from+i].CreatedBy, l.Instruction+" ") {
+			return
+		}
+		numbers[from+i] = l.Number
+	}
+	c.lines = numbers
+}
+
+// layerSteps gives the step of each of n layers: the history entries that made
+// one, in order. If they are not as many as there are layers, none can be told.
+func (c *imageConfig) layerSteps(n int) []step {
+	made := make([]step, 0, n)
+	for i, h := range c.History {
 		if !h.EmptyLayer {
-			made = append(made, h.CreatedBy)
+			made = append(made, c.at(i))
 		}
 	}
 	if len(made) != n {
-		return make([]string, n)
+		return make([]step, n)
 	}
 	return made
 }
@@ -90,11 +130,11 @@ var (
 	commandField = regexp.MustCompile(`^config\.(Entrypoint|Cmd|Healthcheck|OnBuild|User|WorkingDir)\b`)
 )
 
-// instruction gives the history entry that set a field of the config, "" when
-// it cannot be told: a base image may have set it, or the build's own flags.
-func (c *imageConfig) instruction(field string) string {
+// step gives the history entry that set a field of the config, the zero step
+// when it cannot be told: a base image may have set it, or the build's own flags.
+func (c *imageConfig) step(field string) step {
 	if m := historyField.FindStringSubmatch(field); m != nil {
-		return nth(c.History, m[1]).CreatedBy
+		return c.at(number(m[1]))
 	}
 	if m := envField.FindStringSubmatch(field); m != nil {
 		name, _, _ := strings.Cut(nth(c.Config.Env, m[1]), "=")
@@ -106,28 +146,33 @@ func (c *imageConfig) instruction(field string) string {
 	if m := commandField.FindStringSubmatch(field); m != nil {
 		return c.last(strings.ToUpper(m[1]), " ")
 	}
-	return ""
+	return step{}
 }
 
 // last returns the last history entry with this instruction and this in its
 // arguments. Docker's old builder put its own words before both.
-func (c *imageConfig) last(instruction, argument string) string {
+func (c *imageConfig) last(instruction, argument string) step {
 	for i := len(c.History) - 1; i >= 0; i-- {
-		by := c.History[i].CreatedBy
-		said := strings.TrimSpace(strings.TrimPrefix(by, "/bin/sh -c #(nop)"))
+		said := strings.TrimSpace(strings.TrimPrefix(c.History[i].CreatedBy, "/bin/sh -c #(nop)"))
 		if args, ok := strings.CutPrefix(said, instruction); ok && strings.Contains(args, argument) {
-			return by
+			return c.at(i)
 		}
 	}
-	return ""
+	return step{}
+}
+
+// number reads an index, -1 for one that no list has.
+func number(digits string) int {
+	i, err := strconv.Atoi(digits)
+	if err != nil {
+		return -1
+	}
+	return i
 }
 
 func nth[T any](list []T, digits string) (elem T) {
-	i := 0
-	for _, d := range digits {
-		if i = i*10 + int(d-'0'); i >= len(list) {
-			return elem
-		}
+	if i := number(digits); i >= 0 && i < len(list) {
+		return list[i]
 	}
-	return list[i]
+	return elem
 }

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"archive/tar"
 	"io"
 
 	"github.com/org/secure-build/internal/finding"
@@ -28,6 +29,10 @@ type Patterns interface {
 	// The size is in bytes, -1 if it is not known. A nil PatternStream leaves the
 	// place out. Found may be called until Close returns.
 	Stream(at Place, size int64, found func(Hit)) PatternStream
+	// Name judges an entry of a layer by its name and mode.
+	Name(path string, mode int64, isDir bool) []Hit
+	// Text judges a field of a document by its name and text.
+	Text(at Place, text string) []Hit
 }
 
 // A PatternStream takes the bytes of one place. It keeps none of what it is
@@ -54,6 +59,16 @@ func (g *guesses) add(at Place, h Hit) {
 		return
 	}
 	g.list = append(g.list, guess{h, at})
+}
+
+// guessName gives the name of an entry of a layer to the patterns.
+func (w *walk) guessName(h *tar.Header, name string) {
+	if w.s.patterns == nil {
+		return
+	}
+	for _, hit := range w.s.patterns.Name(name, h.Mode, h.Typeflag == tar.TypeDir) {
+		w.found.guesses.add(Place{Path: name, Field: finding.FieldPath}, hit)
+	}
 }
 
 // guess gives one place to the patterns.

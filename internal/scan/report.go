@@ -28,13 +28,17 @@ const maxFindings = 10_000
 // is nothing to read from: then nothing below the root is known, and the
 // verdict can not be clean.
 func (s *Scanner) Report(ctx context.Context, root Descriptor, open func(digest string) (io.ReadCloser, error)) (finding.Report, error) {
-	g := follow(root, open)
+	g := follow(root, open, s.build)
 	rep := finding.Report{
 		Version:  finding.Version,
 		Image:    finding.Image{Digest: root.Digest, Platforms: []string{}},
 		Coverage: finding.Coverage{Unread: []finding.Unread{}},
 		Findings: []finding.Finding{},
 	}
+	if failure := s.selfTestFailure(); failure != "" {
+		g.fail(root.Digest, "%s", failure)
+	}
+	s.recall(g)
 	s.scanRest(ctx, g, open)
 	if err := ctx.Err(); err != nil {
 		return rep, fmt.Errorf("scanning %s: %w", s.redact(root.Digest), err)
@@ -49,8 +53,7 @@ func (s *Scanner) Report(ctx context.Context, root Descriptor, open func(digest 
 		}
 		if !seen[ref.Digest] {
 			seen[ref.Digest] = true
-			rep.Coverage.Blobs++
-			rep.Coverage.Bytes += rec.total
+			s.count(&rep.Coverage, rec)
 			s.cover(&rep.Coverage, rec)
 		}
 		if reason := mismatch(ref, rec); reason != "" {
@@ -66,9 +69,10 @@ func (s *Scanner) Report(ctx context.Context, root Descriptor, open func(digest 
 			Blob: root.Digest, Reason: fmt.Sprintf("more than %d findings: %d further ones are not listed", maxFindings, more),
 		})
 	}
+	s.list(g)
 	s.tidy(&rep)
 	rep.Judge()
-	return rep, nil
+	return rep, s.remember(g)
 }
 
 // scanRest reads the blobs that nobody handed to Blob, or whose bytes came only
@@ -146,14 +150,19 @@ func mismatch(ref reference, rec *record) string {
 	return ""
 }
 
+// stepOf is the step that made a layer, or set a field of a config.
+func (ref reference) stepOf(field string) step {
+	if ref.config != nil {
+		return ref.config.step(field)
+	}
+	return ref.made
+}
+
 // attribute makes findings of what is in a blob, for one of its uses.
 func attribute(ref reference, rec *record) []finding.Finding {
 	found := make([]finding.Finding, 0, len(rec.hits))
 	for _, h := range rec.hits {
-		instruction := ref.instruction
-		if ref.config != nil {
-			instruction = ref.config.instruction(h.field)
-		}
+		made := ref.stepOf(h.field)
 		if ref.document && h.field == finding.FieldConfig {
 			h.field = finding.FieldManifest
 		}
@@ -161,21 +170,21 @@ func attribute(ref reference, rec *record) []finding.Finding {
 			Rule: finding.RuleKnownValue, Severity: finding.Error,
 			Secret: h.Secret, Origin: h.Origin, Encoding: h.Encoding,
 			Platform: ref.platform, Blob: rec.digest, Layer: ref.layer,
-			Path: h.path, Field: h.field, Offset: h.offset, Instruction: instruction,
+			Path: h.path, Field: h.field, Offset: h.offset, Line: made.line, Instruction: made.by,
 		})
 	}
 	if rec.found == nil {
 		return found
 	}
 	for _, g := range rec.found.guesses.list {
-		instruction := ref.instruction
-		if ref.config != nil {
-			instruction = ref.config.instruction(g.at.Field)
+		made, severity := ref.stepOf(g.at.Field), g.Severity
+		if ref.base { // whoever builds on it cannot mend it here
+			severity = finding.Warning
 		}
 		found = append(found, finding.Finding{
-			Rule: g.Rule, Severity: g.Severity,
+			Rule: g.Rule, Severity: severity,
 			Platform: ref.platform, Blob: rec.digest, Layer: ref.layer,
-			Path: g.at.Path, Field: g.at.Field, Offset: g.Offset, Instruction: instruction,
+			Path: g.at.Path, Field: g.at.Field, Offset: g.Offset, Line: made.line, Instruction: made.by,
 		})
 	}
 	return found

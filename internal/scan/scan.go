@@ -36,6 +36,29 @@ type Options struct {
 	AllowUnread []string
 	// Patterns looks for secrets that nobody told us; nil for none.
 	Patterns Patterns
+	// Memory has the layers that were clean before; nil for none.
+	Memory Memory
+}
+
+// A Build is what is known of how an image came about, beyond what is in it.
+type Build struct {
+	Base  []string // diff IDs of the base images' layers, in which patterns only warn
+	Lines []Line   // of the Dockerfile, in the order of the history entries that they made
+}
+
+// A Line is an instruction of a Dockerfile.
+type Line struct {
+	Instruction string // RUN, COPY, …
+	Number      int    // from 1
+}
+
+// A Layer is one layer of the image of one platform.
+type Layer struct {
+	Platform    string
+	Digest      string
+	Index       int   // from 0
+	Size        int64 // bytes, as it is stored
+	Instruction string
 }
 
 // A Scanner scans one image. Its methods may be called from several goroutines.
@@ -47,7 +70,11 @@ type Scanner struct {
 	shallow  bool
 	allowed  []string
 	patterns Patterns
-	cut      int // see source
+	memory   Memory
+	build    Build
+	layers   []Layer
+	missed   []string // by the self-test
+	cut      int      // see source
 
 	chunks sync.Pool // *[]byte of chunkSize, for ahead
 	kits   sync.Pool // *kit
@@ -60,7 +87,7 @@ type Scanner struct {
 func New(opts Options) *Scanner {
 	s := &Scanner{
 		index: opts.Index, redact: opts.Redact, limit: opts.MaxBytes, limits: opts.Nested, shallow: opts.Shallow,
-		allowed: opts.AllowUnread, patterns: opts.Patterns, records: map[string]*record{},
+		allowed: opts.AllowUnread, patterns: opts.Patterns, memory: opts.Memory, records: map[string]*record{},
 	}
 	if s.limits.Memory == nil {
 		s.limits.Memory = nested.NewMemory()
@@ -69,6 +96,21 @@ func New(opts Options) *Scanner {
 		s.redact = s.mask
 	}
 	return s
+}
+
+// Built says how the image came about. It is called before Report.
+func (s *Scanner) Built(b Build) { s.build = b }
+
+// Layers lists the layers that the last Report has seen, redacted.
+func (s *Scanner) Layers() []Layer { return s.layers }
+
+func (s *Scanner) list(g *graph) {
+	s.layers = nil
+	for _, ref := range g.refs {
+		if ref.layer >= 0 {
+			s.layers = append(s.layers, Layer{s.redact(ref.platform), s.redact(ref.Digest), ref.layer, ref.Size, s.redact(ref.made.by)})
+		}
+	}
 }
 
 // Blob returns where to copy the bytes of a blob to, as they are stored. They

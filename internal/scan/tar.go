@@ -41,6 +41,9 @@ func (w *walk) walkTar(st *stream, r positioned, archive string, depth int) erro
 		}
 		name := inside(archive, h.Name)
 		named := w.findNames(name, h.Name, h.Linkname)
+		if archive == "" {
+			w.guessName(h, name)
+		}
 		l.mark(mark{header, place{name, finding.FieldHeader}, named})
 		l.mark(mark{start: data, place: place{path: name}})
 		if header = -1; !isSparse(h) {
