@@ -1,10 +1,15 @@
-// Command bench prints what secure-build costs beside BuildKit alone, as ratios
-// of one run on one machine: make bench runs it.
+// Command bench prints what secure-build costs, as ratios of one run on one
+// machine: make bench runs it.
 //
-// Both sides use one buildkitd, one registry on disk and one context: a
-// Dockerfile with a secret, and about a gigabyte of this machine's own files
-// (-size changes that). Cold is an empty build cache and an empty registry,
-// warm is the same again with nothing changed.
+//   - Whole runs beside BuildKit alone. Both sides use one buildkitd, one
+//     registry on disk and one context: a Dockerfile with a secret, and about a
+//     gigabyte of this machine's own files (-size changes that). Cold is an empty
+//     build cache and an empty registry, warm is the same again with nothing
+//     changed.
+//   - secure-build scan beside gzip -dc on the layers of the corpus
+//     (internal/corpus, -scan-size), and what it finds there.
+//   - An export that is scanned while it arrives beside one that is not
+//     (-overlap-size).
 package main
 
 import (
@@ -12,43 +17,50 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"io/fs"
-	"log"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
-
-	"filippo.io/age"
-	"github.com/google/go-containerregistry/pkg/registry"
 )
 
-const dockerfile = `FROM scratch
-COPY busybox /bin/sh
-RUN --mount=type=secret,id=token ["/bin/sh", "-c", "test -s /run/secrets/token"]
-COPY files /files
-`
+// options of a run. Sizes are in bytes.
+type options struct {
+	size, scanSize, overlapSize int64
+	rounds                      int
+	full                        bool   // also scan an image four times as large
+	only                        string // run, scan or overlap; "" is all
+}
 
 func main() {
-	size := flag.Int64("size", 1000, "MB of files in the image")
-	rounds := flag.Int("rounds", 1, "runs of each; the fastest counts")
+	if len(os.Args) > 2 && os.Args[1] == measureFlag {
+		if err := measure(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	var o options
+	flag.Int64Var(&o.size, "size", 1000, "MB of files in the image of whole runs")
+	flag.Int64Var(&o.scanSize, "scan-size", 700, "MB of files in the image to scan")
+	flag.Int64Var(&o.overlapSize, "overlap-size", 300, "MB of files in the image to export")
+	flag.IntVar(&o.rounds, "rounds", 1, "runs of each; the fastest counts")
+	flag.BoolVar(&o.full, "full", false, "also scan an image four times as large")
+	flag.StringVar(&o.only, "only", "", "one part: run, scan or overlap")
 	flag.Parse()
+	o.size, o.scanSize, o.overlapSize = o.size<<20, o.scanSize<<20, o.overlapSize<<20
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *size<<20, *rounds); err != nil {
+	if err := run(ctx, o); err != nil {
 		stop()
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-// bench is what both sides share.
+// bench is what all parts share.
 type bench struct {
 	dir, tools, self string
 	daemon           string
@@ -57,8 +69,8 @@ type bench struct {
 	stored           string // the registry's folder
 }
 
-func run(ctx context.Context, size int64, rounds int) (err error) {
-	b := &bench{}
+func run(ctx context.Context, o options) (err error) {
+	b := &bench{env: os.Environ()}
 	if b.dir, err = os.MkdirTemp("", "secure-build-bench-"); err != nil {
 		return err
 	}
@@ -67,166 +79,40 @@ func run(ctx context.Context, size int64, rounds int) (err error) {
 		return err
 	}
 	b.self = filepath.Join(filepath.Dir(b.tools), "secure-build")
-	if err := b.context(size); err != nil {
-		return err
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{
+		{"scan", func() error { return b.scans(ctx, o) }},
+		{"overlap", func() error {
+			return b.withDaemon(ctx, o.overlapSize, func() error { return b.overlap(ctx, o.overlapSize, o.rounds) })
+		}},
+		{"run", func() error {
+			return b.withDaemon(ctx, o.size, func() error { return b.wholeRuns(ctx, o.size, o.rounds) })
+		}},
+	} {
+		if o.only != "" && o.only != part.name {
+			continue
+		}
+		if err := part.run(); err != nil {
+			return err
+		}
 	}
-	if err := b.secret(ctx); err != nil {
+	return nil
+}
+
+// withDaemon runs a part that builds: with files, a secret and a buildkitd.
+func (b *bench) withDaemon(ctx context.Context, size int64, part func() error) error {
+	if err := errors.Join(b.context(size), b.secret(ctx)); err != nil {
 		return err
 	}
 	stop, err := b.start(ctx)
 	if err != nil {
 		return err
 	}
-	defer stop()
-	srv := b.registry()
-	defer srv.Close()
-
-	fmt.Printf("start-up: secure-build version        %8.0f ms\n", ms(b.best(20, func() (time.Duration, error) { return b.command(ctx, b.self, "version") })))
-	sides := []struct {
-		name string
-		args []string
-	}{
-		{"buildctl build, push=true", []string{filepath.Join(b.tools, "buildctl"), "--addr", b.daemon, "build", "--progress", "plain",
-			"--frontend", "dockerfile.v0", "--local", "context=" + b.folder(), "--local", "dockerfile=" + b.folder(),
-			"--secret", "id=token,src=" + filepath.Join(b.dir, "plain"),
-			"--output", "type=image,name=" + b.host + "/bench/buildctl:1,push=true,registry.insecure=true"}},
-		{"secure-build build --push", []string{b.self, "build", "--builder", b.daemon, "--progress", "plain",
-			"--sops", filepath.Join(b.dir, "secrets.yaml"), "--tag", b.host + "/bench/ours:1", "--push", b.folder()}},
-	}
-	var cold, warm [2]time.Duration
-	for range rounds {
-		for i, s := range sides {
-			if err := b.forget(ctx); err != nil {
-				return err
-			}
-			for _, took := range []*time.Duration{&cold[i], &warm[i]} {
-				d, err := b.command(ctx, s.args...)
-				if err != nil {
-					return fmt.Errorf("%s: %w", s.name, err)
-				}
-				if *took == 0 || d < *took {
-					*took = d
-				}
-			}
-		}
-	}
-	fmt.Printf("image: about %d MB of files; 2 sides, fastest of %d\n", size>>20, rounds)
-	for i, s := range sides {
-		fmt.Printf("%-28s cold %7.2f s   warm %7.2f s\n", s.name, cold[i].Seconds(), warm[i].Seconds())
-	}
-	fmt.Printf("%-28s cold %7.2f     warm %7.2f\n", "ratio", cold[1].Seconds()/cold[0].Seconds(), warm[1].Seconds()/warm[0].Seconds())
-	return nil
-}
-
-func (b *bench) folder() string { return filepath.Join(b.dir, "context") }
-
-// context copies this machine's files until there are size bytes of them.
-func (b *bench) context(size int64) error {
-	busybox, err := os.ReadFile("/bin/busybox")
-	if err != nil {
-		return fmt.Errorf("%w (the package busybox-static has it)", err)
-	}
-	files := filepath.Join(b.folder(), "files")
-	if err := os.MkdirAll(files, 0o755); err != nil {
-		return err
-	}
-	if err := errors.Join(
-		os.WriteFile(filepath.Join(b.folder(), "busybox"), busybox, 0o755),
-		os.WriteFile(filepath.Join(b.folder(), "Dockerfile"), []byte(dockerfile), 0o644)); err != nil {
-		return err
-	}
-	goroot, _ := exec.Command("go", "env", "GOROOT").Output()
-	modules, _ := exec.Command("go", "env", "GOMODCACHE").Output()
-	left, n := size, 0
-	for _, root := range []string{strings.TrimSpace(string(goroot)), "/usr/lib", "/usr/share", strings.TrimSpace(string(modules))} {
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if left <= 0 {
-				return fs.SkipAll
-			}
-			if err != nil || !d.Type().IsRegular() {
-				return nil
-			}
-			n++
-			copied, err := copyFile(filepath.Join(files, fmt.Sprintf("%02d", n%97), fmt.Sprintf("%d-%s", n, d.Name())), path, left)
-			left -= copied
-			return err
-		})
-		if err != nil {
-			return err
-		}
-	}
-	if left > 0 {
-		return fmt.Errorf("there are only %d MB of files here; -size takes fewer", (size-left)>>20)
-	}
-	return nil
-}
-
-func copyFile(to, from string, most int64) (int64, error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return 0, nil // not ours to read
-	}
-	defer in.Close()
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return 0, err
-	}
-	out, err := os.Create(to)
-	if err != nil {
-		return 0, err
-	}
-	n, err := io.Copy(out, io.LimitReader(in, most))
-	return n, errors.Join(err, out.Close())
-}
-
-// secret makes one SOPS file with the real sops, and the same value in a plain
-// file for the other side.
-func (b *bench) secret(ctx context.Context) error {
-	key, err := age.GenerateX25519Identity()
-	if err != nil {
-		return err
-	}
-	value := "bench-" + key.Recipient().String()
-	yaml := filepath.Join(b.dir, "secrets.yaml")
-	if err := errors.Join(
-		os.WriteFile(filepath.Join(b.dir, "plain"), []byte(value), 0o600),
-		os.WriteFile(yaml, []byte("token: "+value+"\n"), 0o600)); err != nil {
-		return err
-	}
-	b.env = append(os.Environ(), "SOPS_AGE_KEY="+key.String(), "SOPS_AGE_RECIPIENTS="+key.Recipient().String())
-	_, err = b.command(ctx, filepath.Join(b.tools, "sops"), "encrypt", "--in-place", yaml)
-	return err
-}
-
-// start runs a daemon for both sides.
-func (b *bench) start(ctx context.Context) (stop func(), err error) {
-	sock := filepath.Join(b.dir, "bk.sock")
-	b.daemon = "unix://" + sock
-	cmd := exec.CommandContext(ctx, filepath.Join(b.tools, "buildkitd"), "--root", filepath.Join(b.dir, "buildkit"), "--addr", b.daemon)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	for range 200 {
-		if _, err := b.command(ctx, filepath.Join(b.tools, "buildctl"), "--addr", b.daemon, "debug", "workers"); err == nil {
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	return func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() }, nil
-}
-
-func (b *bench) registry() *httptest.Server {
-	b.stored = filepath.Join(b.dir, "registry")
-	srv := httptest.NewServer(registry.New(
-		registry.Logger(log.New(io.Discard, "", 0)), registry.WithBlobHandler(registry.NewDiskBlobHandler(b.stored))))
-	b.host = strings.TrimPrefix(srv.URL, "http://")
-	return srv
-}
-
-// forget empties the build cache and the registry's blobs.
-func (b *bench) forget(ctx context.Context) error {
-	_, err := b.command(ctx, filepath.Join(b.tools, "buildctl"), "--addr", b.daemon, "prune", "--all")
-	return errors.Join(err, os.RemoveAll(b.stored), os.Mkdir(b.stored, 0o700))
+	err = part()
+	stop()
+	return errors.Join(err, os.RemoveAll(b.folder()), os.RemoveAll(filepath.Join(b.dir, "buildkit")))
 }
 
 // command runs to the end and says how long it took.

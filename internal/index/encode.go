@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -12,11 +13,18 @@ import (
 // encodings calls emit for every form in which programs write v, other than v
 // itself. Some forms come more than once or equal v: the caller sorts that out.
 func encodings(v []byte, emit func(name string, text []byte)) {
-	base64Forms("base64", base64.StdEncoding, v, emit)
+	base64Forms("base64", base64.StdEncoding, v, inURLs("base64", emit))
 	base64Forms("base64url", base64.URLEncoding, v, emit)
 	emit("hex", hex.AppendEncode(nil, v))
 	emit("hex", bytes.ToUpper(hex.AppendEncode(nil, v)))
-	escapes(v, emit)
+	escapes(v, func(name string, text []byte) {
+		emit(name, text)
+		// A file with the value escaped, in base64: JSON in a Kubernetes secret. Of
+		// several lines, each is found by itself.
+		if name != eachCharacter && !bytes.Equal(text, v) && bytes.IndexByte(v, '\n') < 0 {
+			base64Forms("base64-"+name, base64.StdEncoding, text, emit)
+		}
+	})
 	little, big := utf16Forms(v)
 	emit("utf-16le", little)
 	emit("utf-16be", big)
@@ -41,6 +49,23 @@ func base64Forms(name string, enc *base64.Encoding, v []byte, emit func(string, 
 	}
 	emit(name, enc.WithPadding(base64.NoPadding).AppendEncode(nil, v))
 	emit(name, enc.AppendEncode(nil, v))
+}
+
+// inURLs calls emit for base64 and for what becomes of its + and / in a URL and
+// in JSON, where PHP and .NET escape them.
+func inURLs(name string, emit func(string, []byte)) func(string, []byte) {
+	return func(_ string, text []byte) {
+		emit(name, text)
+		if !bytes.ContainsAny(text, "+/") {
+			return
+		}
+		for _, r := range []*strings.Replacer{
+			strings.NewReplacer("+", "%2B", "/", "%2F", "=", "%3D"), strings.NewReplacer("+", "%2b", "/", "%2f", "=", "%3d"),
+			strings.NewReplacer("+", "%2B"), strings.NewReplacer("/", `\/`), strings.NewReplacer("+", `\u002B`), strings.NewReplacer("+", `\u002b`),
+		} {
+			emit(name, []byte(r.Replace(string(text))))
+		}
+	}
 }
 
 // base64Shifted encodes v with shift bytes before it, and returns the characters

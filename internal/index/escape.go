@@ -31,6 +31,26 @@ func escapes(v []byte, emit func(name string, text []byte)) {
 	all("xml", xmlForms(s)...)
 	all("shell", shellForms(s)...)
 	all("go", inside(strconv.Quote(s)), inside(strconv.QuoteToASCII(s)))
+	all("backslash", strings.ReplaceAll(s, `\`, `\\`), strings.NewReplacer(`\`, `\\`, ":", `\:`).Replace(s)) // .properties; .pgpass
+	for _, verb := range []string{`\x%02x`, `\x%02X`, "%%%02x", "%%%02X"} {
+		all(eachCharacter, eachOf([]byte(s), verb))
+	}
+	for _, verb := range []string{`\u%04x`, `\u%04X`, "&#%d;", "&#x%x;", "&#x%X;"} {
+		all(eachCharacter, eachOf([]rune(s), verb))
+	}
+}
+
+// eachCharacter is the encoding that leaves no character as it is.
+const eachCharacter = "each-character"
+
+// eachOf writes every byte or character by a verb: what obfuscators and careful
+// encoders do. Nothing is left of the value to be found otherwise.
+func eachOf[T byte | rune](s []T, verb string) string {
+	var b strings.Builder
+	for _, c := range s {
+		fmt.Fprintf(&b, verb, c)
+	}
+	return b.String()
 }
 
 // inside cuts the quotes off.
@@ -74,6 +94,7 @@ func jsonForms(s string) []string {
 		plain,
 		jsonString(s, true),
 		strings.NewReplacer("<", `\u003C`, ">", `\u003E`, "&", `\u0026`, "'", `\u0027`, "+", `\u002B`, "`", `\u0060`, `\"`, `\u0022`).Replace(plain),
+		strings.NewReplacer("<", `\u003C`, ">", `\u003E`, "&", `\u0026`, "'", `\u0027`, `\"`, `\u0022`).Replace(plain),
 		strings.NewReplacer("<", `\u003c`, ">", `\u003e`, "&", `\u0026`, "'", `\u0027`, "=", `\u003d`).Replace(plain),
 	} {
 		for _, f := range []string{f, asciiJSON(f, "%04x"), asciiJSON(f, "%04X")} {
@@ -155,7 +176,9 @@ func shellForms(s string) []string {
 		}
 		q.WriteRune(r)
 	}
+	bash := strings.NewReplacer(`\~`, "~", `:\~`, `:\~`, `=\~`, `=\~`)
 	return []string{
+		bash.Replace(q.String()),
 		strings.ReplaceAll(s, "'", `'\''`), strings.ReplaceAll(s, "'", `'"'"'`),
 		double.Replace(s), double.Replace(strings.ReplaceAll(s, "!", `\!`)), q.String(), ansi.Replace(s),
 	}

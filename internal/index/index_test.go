@@ -75,18 +75,53 @@ func realForms(s string) map[string][]string {
 	var x strings.Builder
 	_ = xml.EscapeText(&x, []byte(s))
 	return map[string][]string{
-		"raw":          {s},
-		"base64":       {std.EncodeToString([]byte(s)), base64.RawStdEncoding.EncodeToString([]byte(s))},
-		"base64url":    {b64url.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s))},
-		"hex":          {hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s)))},
-		"url":          {url.QueryEscape(s), url.PathEscape(s), strings.ReplaceAll(url.QueryEscape(s), "+", "%20"), url.UserPassword("", s).String()[1:]},
-		"json":         {inside(string(js)), strings.ReplaceAll(inside(string(js)), "/", `\/`)},
-		"go":           {inside(strconv.Quote(s)), inside(strconv.QuoteToASCII(s))},
-		"xml":          {x.String(), html.EscapeString(s)},
-		"utf-16le":     {utf16Bytes(s, false)},
-		"utf-16be":     {utf16Bytes(s, true)},
-		"shell":        {strings.ReplaceAll(s, "'", `'\''`)},
-		"base64-twice": {std.EncodeToString([]byte(std.EncodeToString([]byte(s))))},
+		"raw":            {s},
+		"base64":         {std.EncodeToString([]byte(s)), base64.RawStdEncoding.EncodeToString([]byte(s))},
+		"base64url":      {b64url.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s))},
+		"hex":            {hex.EncodeToString([]byte(s)), strings.ToUpper(hex.EncodeToString([]byte(s)))},
+		"url":            {url.QueryEscape(s), url.PathEscape(s), strings.ReplaceAll(url.QueryEscape(s), "+", "%20"), url.UserPassword("", s).String()[1:]},
+		"json":           {inside(string(js)), strings.ReplaceAll(inside(string(js)), "/", `\/`)},
+		"go":             {inside(strconv.Quote(s)), inside(strconv.QuoteToASCII(s))},
+		"xml":            {x.String(), html.EscapeString(s)},
+		"utf-16le":       {utf16Bytes(s, false)},
+		"utf-16be":       {utf16Bytes(s, true)},
+		"shell":          {strings.ReplaceAll(s, "'", `'\''`)},
+		"backslash":      {strings.ReplaceAll(s, `\`, `\\`), strings.NewReplacer(`\`, `\\`, ":", `\:`).Replace(s)},
+		"each-character": {eachByte("%%%02X", s), eachByte("%%%02x", s), eachByte(`\x%02x`, s)},
+		"base64-twice":   {std.EncodeToString([]byte(std.EncodeToString([]byte(s))))},
+	}
+}
+
+func eachByte(verb, s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, verb, s[i])
+	}
+	return b.String()
+}
+
+func TestACharacterAtATime(t *testing.T) {
+	x := compile(t, "x8Kq2mN4vB7zL1pR9tW3")
+	for _, verb := range []string{`\u%04x`, `\u%04X`, "&#%d;", "&#x%x;", "&#x%X;", `\x%02X`, "%%%02x"} {
+		if got := found(x, "pw = "+eachByte(verb, "x8Kq2mN4vB7zL1pR9tW3"), Blob); len(got) == 0 {
+			t.Errorf("%s: not found", verb)
+		}
+	}
+}
+
+func TestBase64OfEscapes(t *testing.T) {
+	const value = `pa"ss'w\ord/<&>+x`
+	x := compile(t, value)
+	for _, text := range []string{
+		`{"password":` + strconv.Quote(value) + `}`,
+		"postgres://app:" + url.QueryEscape(value) + "@db/app",
+		"export PW='" + strings.ReplaceAll(value, "'", `'\''`) + "'",
+	} {
+		for shift := range 3 {
+			if got := found(x, base64.StdEncoding.EncodeToString([]byte("..."[:shift]+text)), Blob); len(got) == 0 {
+				t.Errorf("%s, %d bytes off: not found", text, shift)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package index
 
 import (
 	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -71,6 +72,25 @@ users:
 	} {
 		if got := found(x, text, Text); len(got) == 0 {
 			t.Errorf("%q: not found", text)
+		}
+	}
+}
+
+// TestTheEndOfArmourIsNoPattern is about keys of one length, which end alike in
+// base64.
+func TestTheEndOfArmourIsNoPattern(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	armoured := func(size int) string {
+		der := make([]byte, size)
+		for i := range der {
+			der[i] = byte(r.Uint32())
+		}
+		return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	}
+	for size := 300; size < 350; size++ {
+		x := compile(t, armoured(size))
+		if got := found(x, base64.StdEncoding.EncodeToString([]byte(armoured(size))), Text); len(got) > 0 {
+			t.Errorf("of a key of %d bytes, another one has %v", size, got)
 		}
 	}
 }

@@ -55,13 +55,23 @@ func (b *builder) lastRow(v []byte) {
 	text, _ := base64Shifted(base64.StdEncoding, v, 0)
 	for _, width := range []int{76, 64} {
 		from := len(text) / width * width
-		if from == 0 || len(text)-from < least || !wordy(v[from/4*3:]) {
+		if from == 0 || len(text)-from < least || !wordy(beforeArmour(v, from/4*3)) {
 			continue
 		}
 		if n := b.needle("base64-part", text[from:], false); n != nil {
 			n.class = Short
 		}
 	}
+}
+
+// beforeArmour is v from a place on, without the line that ends a PEM block: in
+// base64 that is the same for every key of its length.
+func beforeArmour(v []byte, from int) []byte {
+	end := len(v)
+	if last := bytes.LastIndexByte(v, '\n') + 1; bytes.HasPrefix(v[last:], []byte("-----END ")) {
+		end = last
+	}
+	return v[min(from, end):end]
 }
 
 // wordy says whether a text has six letters or digits in a row.
