@@ -65,6 +65,12 @@ func realMain() int {
 	stdout, stderr := red.Writer(os.Stdout), red.Writer(os.Stderr)
 	defer func() { _, _ = stdout.Close(), stderr.Close() }()
 
+	if os.Getenv("GOGC") == "" {
+		// A scan's memory is buffers and decoders that live for its whole time. At
+		// half of Go's usual slack it stays below 96 MiB for images of any size, and
+		// costs some 3 % of its time (make bench).
+		debug.SetGCPercent(50)
+	}
 	buildkit.Quiet(io.Discard)
 	log.SetOutput(io.Discard) // what other libraries log, such as the end of a session
 
