@@ -77,8 +77,9 @@ func (a *app) scanner(p policy, set secret.Set, memory scan.Memory) (*scan.Scann
 }
 
 // memory opens the book of remembered verdicts for everything that decides
-// one: values and encodings, rules, options, and this program.
-func (p policy) memory(dir string, set secret.Set, x *index.Index) scan.Memory {
+// one: values and encodings, rules, options, and this program. It is nil, and
+// remembers nothing, where there is no key.
+func (p policy) memory(dir string, set secret.Set, x *index.Index) *verdict.Book {
 	key := set.Key("remembered verdicts")
 	if key == nil {
 		return nil

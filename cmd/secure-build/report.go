@@ -23,7 +23,10 @@ import (
 func (b *build) report(res pipeline.Result) error {
 	err := b.say(b.summary(res), b.index, b.reportDir)
 	if res.Report.Verdict == finding.Clean {
-		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image), b.layout.Keep())
+		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
+		if err := errors.Join(b.layout.Keep(), b.book.Trim()); err != nil {
+			b.warn("%v", err) // the next run is slower, and that is all
+		}
 	}
 	if res.Pushed {
 		for _, t := range b.request.Tags {

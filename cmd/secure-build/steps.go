@@ -18,6 +18,7 @@ import (
 	"github.com/org/secure-build/internal/scan"
 	"github.com/org/secure-build/internal/secret"
 	"github.com/org/secure-build/internal/vault"
+	"github.com/org/secure-build/internal/verdict"
 )
 
 // A build is one run of "secure-build build": what was asked for, and what the
@@ -44,6 +45,7 @@ type build struct {
 	engine  *buildkit.Engine
 	layout  *image.Layout
 	scans   *scan.Scanner
+	book    *verdict.Book
 	started time.Time
 	times   stopwatch
 }
@@ -104,11 +106,10 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		return img, err
 	}
 	defer b.times.start("build")()
-	var memory scan.Memory
 	if !b.rescan {
-		memory = b.memory(b.cacheDir, b.set, b.index)
+		b.book = b.memory(b.cacheDir, b.set, b.index)
 	}
-	if b.scans, err = b.scanner(b.policy, b.set, memory); err != nil {
+	if b.scans, err = b.scanner(b.policy, b.set, b.book); err != nil {
 		return img, err
 	}
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
