@@ -40,7 +40,7 @@ func (b *bench) wholeRuns(ctx context.Context, size int64, rounds int) error {
 			"--secret", "id=token,src=" + filepath.Join(b.dir, "plain"),
 			"--output", "type=image,name=" + b.host + "/bench/buildctl:1,push=true,registry.insecure=true"}},
 		{"secure-build build --push", []string{b.self, "build", "--builder", b.daemon, "--progress", "plain",
-			"--sops", filepath.Join(b.dir, "secrets.yaml"), "--tag", b.host + "/bench/ours:1", "--push", b.folder()}},
+			"--sops", filepath.Join(b.dir, "secrets.yaml"), "--tag", b.host + "/bench/ours:1", "--fail-on", "known-value", "--push", b.folder()}},
 	}
 	var cold, warm [2]time.Duration
 	for range rounds {

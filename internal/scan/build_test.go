@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/org/secure-build/internal/canary"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/index"
@@ -117,8 +118,8 @@ type notes map[string]string
 func (n notes) Get(digest string) ([]byte, bool)     { d, ok := n[digest]; return []byte(d), ok }
 func (n notes) Put(digest string, data []byte) error { n[digest] = string(data); return nil }
 
-// TestMemory: a layer in which there was nothing is not read again; any other
-// is, and so is every manifest and config.
+// TestMemory: a layer without a known value is not read again, and what patterns
+// found in it is said again; any other is read, and so is every config.
 func TestMemory(t *testing.T) {
 	s := blobs{}
 	clean := s.put(ociLayer, tarOf(t, file("a", "nothing")))
@@ -135,16 +136,17 @@ func TestMemory(t *testing.T) {
 		return rep
 	}
 	first := report()
-	if len(memory) != 1 || memory[clean.Digest] == "" || first.Coverage.Remembered != nil {
-		t.Fatalf("remembered %v of %+v, want the clean layer", memory, first.Coverage)
+	if len(memory) != 2 || memory[clean.Digest] == "" || memory[warned.Digest] == "" || first.Coverage.Remembered != nil {
+		t.Fatalf("remembered %v of %+v, want the layers without the value", memory, first.Coverage)
 	}
 	delete(s, clean.Digest) // whoever reads it again fails
+	delete(s, warned.Digest)
 	second := report()
-	if r := second.Coverage.Remembered; r == nil || r.Blobs != 1 || second.Coverage.Bytes != first.Coverage.Bytes {
-		t.Errorf("got %+v, want one remembered and %d bytes", second.Coverage, first.Coverage.Bytes)
+	if r := second.Coverage.Remembered; r == nil || r.Blobs != 2 || second.Coverage.Bytes != first.Coverage.Bytes {
+		t.Errorf("got %+v, want two remembered and %d bytes", second.Coverage, first.Coverage.Bytes)
 	}
-	if second.Verdict != finding.Leaked || len(second.Coverage.Unread) > 0 || len(second.Findings) != len(first.Findings) {
-		t.Errorf("got %s, %+v, want the same as before", second.Verdict, second.Coverage)
+	if diff := cmp.Diff(first.Findings, second.Findings); diff != "" || second.Verdict != finding.Leaked || len(second.Coverage.Unread) > 0 {
+		t.Errorf("got %s, %+v, want the same as before:\n%s", second.Verdict, second.Coverage, diff)
 	}
 	memory[leaky.Digest] = "{not JSON"
 	if got := report(); len(got.Findings) != len(first.Findings) {

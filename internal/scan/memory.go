@@ -17,14 +17,43 @@ type Memory interface {
 }
 
 // A memo is what is remembered of a layer that was read to its end and in which
-// there was nothing at all, not even a warning: what the report asks of it.
+// no known value was found: what the report asks of it. What patterns found is
+// in it by place and rule, so that it is said, and judged, again.
 type memo struct {
-	Size        int64  `json:"size"`
-	Total       int64  `json:"total"`
-	Compression string `json:"compression"`
-	Kind        kind   `json:"kind"`
-	At          string `json:"at"` // when it was scanned, RFC 3339
+	Size        int64            `json:"size"`
+	Total       int64            `json:"total"`
+	Compression string           `json:"compression"`
+	Kind        kind             `json:"kind"`
+	At          string           `json:"at"` // when it was scanned, RFC 3339
+	Guesses     []memoGuess      `json:"guesses,omitempty"`
+	Remarks     []finding.Unread `json:"remarks,omitempty"`
 }
+
+type memoGuess struct {
+	Hit   Hit   `json:"hit"`
+	Place Place `json:"place"`
+}
+
+func (r *record) memo(at string) memo {
+	m := memo{Size: r.size, Total: r.total, Compression: r.compression, Kind: r.kind, At: at, Remarks: r.found.remarks.list}
+	for _, g := range r.found.guesses.list {
+		m.Guesses = append(m.Guesses, memoGuess{g.Hit, g.at})
+	}
+	return m
+}
+
+func (m memo) record(digest string) *record {
+	found := newHits()
+	found.remarks.list = m.Remarks
+	for _, g := range m.Guesses {
+		found.guesses.list = append(found.guesses.list, guess{g.Hit, g.Place})
+	}
+	return &record{digest: digest, verified: true, size: m.Size, total: m.Total, compression: m.Compression, kind: m.Kind, recalled: m.At, found: found}
+}
+
+// maxMemo bounds what is remembered of one layer, in bytes. A layer of which
+// there is more to say is read again.
+const maxMemo = 60 << 10
 
 // recall takes the records of layers that need not be read again. What came
 // through Blob is read already.
@@ -41,11 +70,11 @@ func (s *Scanner) recall(g *graph) {
 		if !ok || json.Unmarshal(data, &m) != nil || m.At == "" {
 			continue
 		}
-		s.keep(&record{digest: ref.Digest, verified: true, size: m.Size, total: m.Total, compression: m.Compression, kind: m.Kind, recalled: m.At})
+		s.keep(m.record(ref.Digest))
 	}
 }
 
-// remember puts the clean layers of this run into the memory.
+// remember puts the harmless layers of this run into the memory.
 func (s *Scanner) remember(g *graph) error {
 	if s.memory == nil || len(s.missed) > 0 {
 		return nil
@@ -54,20 +83,22 @@ func (s *Scanner) remember(g *graph) error {
 	var errs []error
 	for _, ref := range g.refs {
 		rec := s.record(ref.Digest)
-		if ref.layer < 0 || rec == nil || rec.recalled != "" || !rec.spotless() {
+		if ref.layer < 0 || rec == nil || rec.recalled != "" || !rec.harmless() {
 			continue
 		}
-		data, err := json.Marshal(memo{rec.size, rec.total, rec.compression, rec.kind, now})
-		errs = append(errs, err, s.memory.Put(ref.Digest, data))
+		data, err := json.Marshal(rec.memo(now))
+		if err == nil && len(data) <= maxMemo {
+			err = s.memory.Put(ref.Digest, data)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
 
-// spotless says that everything was read and that there is nothing to say of it.
-func (r *record) spotless() bool {
+// harmless says that everything was read, and that no known value is in it.
+func (r *record) harmless() bool {
 	return r.verified && len(r.hits) == 0 && len(r.unread) == 0 && r.found != nil &&
-		len(r.found.unread.list) == 0 && r.found.unread.more == 0 && len(r.found.remarks.list) == 0 && r.found.remarks.more == 0 &&
-		len(r.found.guesses.list) == 0 && r.found.guesses.more == 0
+		len(r.found.unread.list) == 0 && r.found.unread.more == 0 && r.found.remarks.more == 0 && r.found.guesses.more == 0
 }
 
 // count enters a blob in the sums.
