@@ -28,7 +28,7 @@ func (b *build) report(res pipeline.Result) error {
 			b.warn("%v", err) // the next run is slower, and that is all
 		}
 	}
-	if res.Pushed {
+	if res.Pushed && b.push {
 		for _, t := range b.request.Tags {
 			_, perr := fmt.Fprintf(b.stdout, "pushed %s@%s\n", t, res.Image.Digest)
 			err = errors.Join(err, perr)
@@ -41,7 +41,7 @@ func (b *build) report(res pipeline.Result) error {
 func (b *build) summary(res pipeline.Result) report.Run {
 	m := b.vault.Memory()
 	run := b.describe(res.Secrets, b.index, b.scans, res.Report, res.Err)
-	run.Started, run.Engine, run.Tags, run.Pushed = b.started, b.engine.String(), b.request.Tags, res.Pushed
+	run.Started, run.Engine, run.Tags, run.Pushed = b.started, b.engine.String(), b.request.Tags, res.Pushed && b.push
 	run.Memory = report.Memory{Kind: string(m.Kind), Locked: m.Locked, Swap: m.Swap, SurvivesKill: m.SurvivesKill, AfterKill: m.AfterKill, End: m.End}
 	run.Dockerfile = inRepository(cmp.Or(b.request.Dockerfile, filepath.Join(b.request.Context, "Dockerfile")))
 	for _, l := range b.times.laps {
