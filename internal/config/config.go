@@ -100,6 +100,10 @@ var Build = slices.Concat(secrets, dockerfile, scan, []Option{rescan}, []Option{
 	{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index"},
 	{Flag: "no-cache", Kind: Bool, Group: GroupBuild, Usage: "run every step again"},
 	{Flag: "pull", Kind: Bool, Group: GroupBuild, Usage: "ask the registry for newer base images"},
+	{Flag: "cache-from", Kind: List, Arg: "REF|type=TYPE[,…]", Group: GroupBuild, Usage: "cache to read from, as in docker buildx build: registry, local, gha, s3 or azblob; one that is not there is a warning"},
+	{Flag: "cache-to", Kind: List, Arg: "REF|type=TYPE[,…]", Group: GroupBuild, Usage: "cache to write to, as in docker buildx build: inline, registry, local, gha, s3 or azblob; it is scanned by itself, and written only if it is clean"},
+	{Flag: "no-rotation", Kind: Bool, Group: GroupBuild, Usage: "let a step that mounts a secret stay in the cache when the secret has changed, as docker buildx build does"},
+	{Flag: "keep-leak", Kind: Bool, Group: GroupBuild, Usage: "after a leak, leave what the daemon has cached of this build, to look into it"},
 
 	{Flag: "push", Kind: Bool, Group: GroupPush, Usage: "push to every tag after a clean scan, exactly what was scanned"},
 	{Flag: "registry-username", Kind: String, Arg: "NAME", Group: GroupPush, Usage: "login for the registry (default: Docker's credential files)"},
