@@ -28,6 +28,7 @@ type build struct {
 	secrets
 	policy
 	rescan       bool
+	rotates      bool // steps run again when their secrets have changed
 	request      buildkit.Request
 	builder      string
 	cacheDir     string
@@ -115,6 +116,14 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
 	b.request.Store = b.layout.Store(b.watch)
 	b.request.Secret = b.vault.Get
+	if b.rotates {
+		if b.request.Rotate, err = rotation(b.set, b.cacheDir); err != nil {
+			return img, err
+		}
+	}
+	if asked, known := buildkit.Newer(b.request); asked != "" {
+		b.warn("the Dockerfile asks for version %s of its language; this BuildKit's own frontend reads it, which knows %s", asked, known)
+	}
 	out, flush := b.output()
 	res, err := b.engine.Solve(ctx, b.request, out)
 	if err = errors.Join(err, flush()); err != nil {

@@ -44,6 +44,10 @@ type Request struct {
 	// Secret returns the value of a mounted secret. An error that wraps
 	// os.ErrNotExist says that there is none of this id.
 	Secret func(id string) ([]byte, error)
+	// Rotate returns a keyed digest of a secret's value, which makes the steps
+	// that mount it run again when it has changed, and "" for an id that it does
+	// not know. It is nil for steps that stay cached.
+	Rotate func(id string) string
 	// Credentials for pulling base images.
 	Docker *configfile.ConfigFile
 	// Store receives the image's blobs.
@@ -60,10 +64,13 @@ type Result struct {
 // Solve builds and exports into req.Store. Everything that BuildKit says on
 // the way goes to out.
 func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, error) {
+	rotation := newRotation(req.Rotate)
+	req.Secret = rotation.secrets(req.Secret)
 	opt, err := e.options(req)
 	if err != nil {
 		return Result{}, err
 	}
+	serve(req, opt.FrontendAttrs)
 	display, err := out.display()
 	if err != nil {
 		return Result{}, err
@@ -77,10 +84,11 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		// buildctl does it, since only that tells of the base images.
 		resp, err = e.client.Build(ctx, opt, "secure-build", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 			res, err := c.Solve(ctx, gateway.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: opt.FrontendAttrs})
-			if err == nil {
-				base = baseLayers(res.Metadata)
+			if err != nil {
+				return nil, err
 			}
-			return res, err
+			base = baseLayers(res.Metadata)
+			return rotation.result(ctx, c, res)
 		}, raw)
 		return err
 	})
@@ -236,6 +244,8 @@ func explain(err error) error {
 		return hint.Wrap(err, "the step's own output is above; a secret is there only in the RUN that mounts it")
 	case strings.Contains(msg, "asks for a secret"):
 		return hint.Wrap(err, "name it with --sops or --secret")
+	case strings.Contains(msg, "failed to resolve source metadata") && strings.Contains(msg, "syntax"):
+		return hint.Wrap(err, "the Dockerfile's first line, # syntax=…, names an image that reads it; docker/dockerfile:1 needs no pull")
 	case strings.Contains(msg, "failed to read dockerfile"):
 		return hint.Wrap(err, "name the Dockerfile with --file")
 	}
