@@ -78,6 +78,8 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 		check(hint.Wrap(errors.New("--push without a tag"), "say where to with --tag registry.example.com/team/app:1.2"))
 	}
 	b.request.Tags = names(b.tags)
+	check(b.readCaches(o))
+	b.registry.UserAgent = "secure-build/" + version
 	b.progress = o.text("progress")
 	if v := a.getenv("BUILDKIT_PROGRESS"); v != "" && b.progress == "auto" {
 		b.progress = v

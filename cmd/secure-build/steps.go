@@ -35,6 +35,7 @@ type build struct {
 	progress     string
 	push         bool
 	tags         []push.Tag
+	caches       []cacheTo
 	registry     push.Options
 	metadataFile string
 	iidFile      string
@@ -60,6 +61,7 @@ func (b *build) steps() pipeline.Steps {
 		Build:   b.build,
 		Scan:    b.scan,
 		Push:    b.pushAll,
+		Cache:   b.cache,
 		Report:  b.report,
 		Shred:   b.shred,
 	}
@@ -73,6 +75,7 @@ func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 	if b.registry.Password != "" {
 		set.AddHidden(secret.New("registry-password", "--registry-password-stdin", []byte(b.registry.Password)))
 	}
+	b.hideCredentials(&set)
 	return set, err
 }
 
@@ -167,7 +170,6 @@ func (b *build) scan(ctx context.Context, img pipeline.Image) (finding.Report, e
 
 func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
 	defer b.times.start("push")()
-	b.registry.UserAgent = "secure-build/" + version
 	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
 }
 

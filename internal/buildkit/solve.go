@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -48,6 +49,11 @@ type Request struct {
 	// that mount it run again when it has changed, and "" for an id that it does
 	// not know. It is nil for steps that stay cached.
 	Rotate func(id string) string
+	// CacheFrom is what to import; one that is not there is a warning.
+	CacheFrom []Cache
+	// CacheTo is what to export. Only what is inline leaves with the build; the
+	// others are staged and published after a verdict.
+	CacheTo []Cache
 	// Credentials for pulling base images.
 	Docker *configfile.ConfigFile
 	// Store receives the image's blobs.
@@ -70,13 +76,27 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
-	serve(req, opt.FrontendAttrs)
-	display, err := out.display()
+	opt.CacheExports = entries(slices.DeleteFunc(slices.Clone(req.CacheTo), func(c Cache) bool { return c.Type != "inline" }))
+	resp, base, err := e.run(ctx, req, opt, rotation, out)
 	if err != nil {
 		return Result{}, err
 	}
-	var resp *client.SolveResponse
-	var base []string
+	root, err := rootOf(resp.ExporterResponse)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base}, nil
+}
+
+// run solves with the daemon's frontend, and shows what BuildKit says. base is
+// the diff IDs of the base images' layers.
+func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rotation *rotation, out Output) (resp *client.SolveResponse, base []string, err error) {
+	serve(req, opt.FrontendAttrs)
+	opt.CacheImports = entries(out.there(req.CacheFrom))
+	display, err := out.display()
+	if err != nil {
+		return nil, nil, err
+	}
 	raw, clean := make(chan *client.SolveStatus), make(chan *client.SolveStatus)
 	eg, ctx := errgroup.WithContext(ctx)
 	eg.Go(func() (err error) {
@@ -99,13 +119,9 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return err
 	})
 	if err := eg.Wait(); err != nil {
-		return Result{}, explain(err)
+		return nil, nil, explain(err)
 	}
-	root, err := rootOf(resp.ExporterResponse)
-	if err != nil {
-		return Result{}, err
-	}
-	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base}, nil
+	return resp, base, nil
 }
 
 // options translates a request for the Dockerfile frontend.
