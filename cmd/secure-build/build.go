@@ -72,7 +72,6 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(err)
 	b.policy, err = a.readPolicy(o)
 	check(err)
-	b.rescan = flag("rescan")
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
 	check(b.readRequest(o))
 	check(b.readOutputs(o))
@@ -82,6 +81,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 		b.app = a.withStdout(a.stderr)
 	}
 	check(o.oneOf("call", o.text("call")))
+	b.rescan, b.rotates = flag("rescan"), !flag("no-rotation")
+	check(b.readCaches(o))
+	b.registry.UserAgent = "secure-build/" + version
 	b.progress = o.text("progress")
 	if v := a.getenv("BUILDKIT_PROGRESS"); v != "" && b.progress == "auto" {
 		b.progress = v

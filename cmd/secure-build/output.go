@@ -21,6 +21,7 @@ func (b *build) output() (_ buildkit.Output, done func() error) {
 		Progress: b.progress,
 		Redact:   b.redactor.String,
 		NewLog:   func(dst io.Writer) buildkit.LogWriter { return b.redactor.Writer(dst, redact.Immediately()) },
+		Warn:     b.warn,
 	}
 	if b.terminal == nil {
 		return out, func() error { return nil }

@@ -51,6 +51,8 @@ func TestScripts(t *testing.T) {
 			"registry-login":  with((*scene).registryLoginCmd),
 			"registry-writes": with((*scene).registryWritesCmd),
 			"shell":           with((*scene).shellCmd),
+			"standin":         with((*scene).standInCmd),
+			"standin-writes":  with((*scene).standInWritesCmd),
 			"vault-empty":     with((*scene).vaultEmptyCmd),
 		},
 	})
@@ -68,6 +70,7 @@ type scene struct {
 	work     string
 	daemon   string // folder of the shared daemon
 	registry *recorder
+	services *standIn // nil until a script asks for it
 	canaries []canary
 	vars     []string // names of the variables that setup has set
 	runs     []run

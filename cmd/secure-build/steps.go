@@ -28,6 +28,7 @@ type build struct {
 	secrets
 	policy
 	rescan       bool
+	rotates      bool // steps run again when their secrets have changed
 	request      buildkit.Request
 	builders     []string
 	builderTLS   string
@@ -36,6 +37,7 @@ type build struct {
 	push         bool
 	byDigest     bool // pushed without moving a tag
 	tags         []push.Tag
+	caches       []cacheTo
 	registry     push.Options
 	metadataFile string
 	iidFile      string
@@ -63,6 +65,7 @@ func (b *build) steps() pipeline.Steps {
 		Build:   b.build,
 		Scan:    b.scan,
 		Push:    b.pushAll,
+		Cache:   b.cache,
 		Report:  b.report,
 		Shred:   b.shred,
 	}
@@ -79,6 +82,7 @@ func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 	if b.registry.Password != "" {
 		set.AddHidden(secret.New("registry-password", "--registry-password-stdin", []byte(b.registry.Password)))
 	}
+	b.hideCredentials(&set)
 	return set, err
 }
 
@@ -118,6 +122,14 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 			return img, err
 		}
 		b.request.Files = func() (io.WriteCloser, error) { return b.files, nil }
+	}
+	if b.rotates {
+		if b.request.Rotate, err = rotation(b.set, b.cacheDir); err != nil {
+			return img, err
+		}
+	}
+	if asked, known := buildkit.Newer(b.request); asked != "" {
+		b.warn("the Dockerfile asks for version %s of its language; this BuildKit's own frontend reads it, which knows %s", asked, known)
 	}
 	out, flush := b.output()
 	res, err := b.engine.Solve(ctx, b.request, out)
@@ -186,7 +198,7 @@ func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
 		return err
 	}
 	defer b.times.start("push")()
-	b.registry.UserAgent, b.registry.ByDigest = "secure-build/"+version, b.byDigest
+	b.registry.ByDigest = b.byDigest
 	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
 }
 

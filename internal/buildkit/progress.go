@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"strings"
 
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/util/progress/progressui"
@@ -27,7 +30,10 @@ type Output struct {
 	Progress string    // auto, plain, tty, rawjson or quiet
 	Redact   func(string) string
 	NewLog   func(dst io.Writer) LogWriter
-	label    string // before each step's name, where several daemons build
+	Warn     func(format string, args ...any) // nil for nobody
+
+	label string            // before each step's name, where several daemons build
+	ran   func(step string) // called when a step of the Dockerfile runs
 }
 
 func (o Output) display() (progressui.Display, error) {
@@ -60,6 +66,7 @@ func (o Output) clean(s *client.SolveStatus, logs *logs) *client.SolveStatus {
 		}
 	}
 	for _, v := range s.Vertexes {
+		o.note(v)
 		v.Name, v.Error = o.label+o.Redact(v.Name), o.Redact(v.Error)
 		if v.ProgressGroup != nil {
 			v.ProgressGroup.Id, v.ProgressGroup.Name = o.Redact(v.ProgressGroup.Id), o.Redact(v.ProgressGroup.Name)
@@ -84,6 +91,42 @@ func (o Output) clean(s *client.SolveStatus, logs *logs) *client.SolveStatus {
 	}
 	s.Logs = lines
 	return s
+}
+
+// note tells of what matters beyond the display.
+func (o Output) note(v *client.Vertex) {
+	if from, ok := strings.CutPrefix(v.Name, "importing cache manifest from "); ok && v.Error != "" && v.Completed != nil {
+		if m := hashedCache.FindStringSubmatch(from); m != nil {
+			from = "type=" + m[1]
+		}
+		o.warn("the cache %s could not be read, so nothing comes from it: %s", o.Redact(from), o.Redact(firstLine(v.Error)))
+	}
+	if o.ran != nil && v.Started != nil && !v.Cached && stepName.MatchString(v.Name) {
+		o.ran(o.Redact(v.Name))
+	}
+}
+
+// hashedCache matches what BuildKit calls a cache that is in no registry: its
+// type and a hash of its attributes.
+var hashedCache = regexp.MustCompile(`^(\w+):\d+$`)
+
+// stepName matches the names of what makes a layer.
+var stepName = regexp.MustCompile(`^\[(?:[^\]]+ )?\d+/\d+\] (?:RUN|COPY|ADD|WORKDIR) `)
+
+// there leaves out the local caches that are not there.
+func (o Output) there(caches []Cache) []Cache {
+	return slices.DeleteFunc(slices.Clone(caches), func(c Cache) bool {
+		if c.missing() {
+			o.warn("the cache %s is not there, so nothing comes from it", o.Redact(c.String()))
+		}
+		return c.missing()
+	})
+}
+
+func (o Output) warn(format string, args ...any) {
+	if o.Warn != nil {
+		o.Warn(format, args...)
+	}
 }
 
 // logs joins the chunks of each step's streams.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -55,6 +56,15 @@ type Request struct {
 	// Secret returns the value of a mounted secret. An error that wraps
 	// os.ErrNotExist says that there is none of this id.
 	Secret func(id string) ([]byte, error)
+	// Rotate returns a keyed digest of a secret's value, which makes the steps
+	// that mount it run again when it has changed, and "" for an id that it does
+	// not know. It is nil for steps that stay cached.
+	Rotate func(id string) string
+	// CacheFrom is what to import; one that is not there is a warning.
+	CacheFrom []Cache
+	// CacheTo is what to export. Only what is inline leaves with the build; the
+	// others are staged and published after a verdict.
+	CacheTo []Cache
 	// Credentials for pulling base images.
 	Docker *configfile.ConfigFile
 	// Store receives the image's blobs.
@@ -76,16 +86,33 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 	if len(e.others) > 0 {
 		return e.together(ctx, req, out)
 	}
+	rotation := newRotation(req.Rotate)
+	req.Secret = rotation.secrets(req.Secret)
 	opt, err := e.options(req)
 	if err != nil {
 		return Result{}, err
 	}
-	display, err := out.display()
+	opt.CacheExports = entries(slices.DeleteFunc(slices.Clone(req.CacheTo), func(c Cache) bool { return c.Type != "inline" }))
+	resp, base, err := e.run(ctx, req, opt, rotation, out)
 	if err != nil {
 		return Result{}, err
 	}
-	var resp *client.SolveResponse
-	var base []string
+	root, err := rootOf(resp.ExporterResponse)
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base}, nil
+}
+
+// run solves with the daemon's frontend, and shows what BuildKit says. base is
+// the diff IDs of the base images' layers.
+func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rotation *rotation, out Output) (resp *client.SolveResponse, base []string, err error) {
+	serve(req, opt.FrontendAttrs)
+	opt.CacheImports = entries(out.there(req.CacheFrom))
+	display, err := out.display()
+	if err != nil {
+		return nil, nil, err
+	}
 	raw, clean := make(chan *client.SolveStatus), make(chan *client.SolveStatus)
 	eg, ctx := errgroup.WithContext(ctx)
 	eg.Go(func() (err error) {
@@ -93,10 +120,11 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		// buildctl does it, since only that tells of the base images.
 		resp, err = e.client.Build(ctx, opt, "secure-build", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
 			res, err := c.Solve(ctx, gateway.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: opt.FrontendAttrs})
-			if err == nil {
-				base = baseLayers(res.Metadata)
+			if err != nil {
+				return nil, err
 			}
-			return res, err
+			base = baseLayers(res.Metadata)
+			return rotation.result(ctx, c, res)
 		}, raw)
 		return err
 	})
@@ -107,13 +135,9 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return err
 	})
 	if err := eg.Wait(); err != nil {
-		return Result{}, explain(err)
+		return nil, nil, explain(err)
 	}
-	root, err := rootOf(resp.ExporterResponse)
-	if err != nil {
-		return Result{}, err
-	}
-	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base}, nil
+	return resp, base, nil
 }
 
 // options translates a request for the Dockerfile frontend.
@@ -220,6 +244,8 @@ func explain(err error) error {
 		return hint.Wrap(err, "the step's own output is above; a secret is there only in the RUN that mounts it")
 	case strings.Contains(msg, "asks for a secret"):
 		return hint.Wrap(err, "name it with --sops or --secret")
+	case strings.Contains(msg, "failed to resolve source metadata") && strings.Contains(msg, "syntax"):
+		return hint.Wrap(err, "the Dockerfile's first line, # syntax=…, names an image that reads it; docker/dockerfile:1 needs no pull")
 	case strings.Contains(msg, "failed to read dockerfile"):
 		return hint.Wrap(err, "name the Dockerfile with --file")
 	}

@@ -116,6 +116,38 @@ type Report struct {
 	Verdict  Verdict   `json:"verdict"`
 	Coverage Coverage  `json:"coverage"`
 	Findings []Finding `json:"findings"`
+	// Caches are what was to be published beside the image. A leak in one
+	// blocks that cache and not the image, so its findings are warnings, and
+	// their platform is PlatformCache.
+	Caches []Cache `json:"caches,omitempty"`
+}
+
+// PlatformCache is the platform of a finding in a cache.
+const PlatformCache = "cache"
+
+// A Cache is a build cache that was staged and scanned by itself.
+type Cache struct {
+	Name      string   `json:"name"`   // without its credentials: type=registry,ref=…
+	Digest    string   `json:"digest"` // of its manifest
+	Published bool     `json:"published"`
+	Verdict   Verdict  `json:"verdict"`
+	Coverage  Coverage `json:"coverage"`
+}
+
+// AddCache enters the report on a cache.
+func (r *Report) AddCache(name string, cache Report) *Cache {
+	for _, f := range cache.Findings {
+		f.Platform, f.Severity, f.Layer = PlatformCache, Warning, -1 // its layers are in no order
+		f.Sign()
+		same := func(g Finding) bool {
+			return g.Blob == f.Blob && g.Rule == f.Rule && g.Secret == f.Secret && g.Encoding == f.Encoding && g.Path == f.Path && g.Field == f.Field
+		}
+		if !slices.ContainsFunc(r.Findings, same) {
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	r.Caches = append(r.Caches, Cache{Name: name, Digest: cache.Image.Digest, Verdict: cache.Verdict, Coverage: cache.Coverage})
+	return &r.Caches[len(r.Caches)-1]
 }
 
 // Judge sets the verdict: leaked when a finding blocks, incomplete when

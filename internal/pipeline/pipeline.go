@@ -47,6 +47,7 @@ type Steps struct {
 	Build   func(context.Context) (Image, error)
 	Scan    func(context.Context, Image) (finding.Report, error)
 	Push    func(context.Context, Image) error
+	Cache   func(context.Context, *finding.Report) error // publishes what is clean of it
 	Report  func(Result) error
 	Shred   func() error
 }
@@ -79,17 +80,17 @@ func Run(ctx context.Context, p Plan, s Steps) (res Result, err error) {
 	}
 	defer func() { res.Err = err; err = errors.Join(err, s.Report(res)) }()
 
-	if err = Gate(res.Image, res.Report); err != nil || !p.Push {
+	if err = errors.Join(Gate(res.Image, res.Report), ctx.Err()); err != nil {
 		return res, err
 	}
-	if err = ctx.Err(); err != nil {
-		return res, err
+	if p.Push {
+		if err = s.Push(ctx, res.Image); err != nil {
+			return res, err
+		}
+		res.Pushed = true
 	}
-	if err = s.Push(ctx, res.Image); err != nil {
-		return res, err
-	}
-	res.Pushed = true
-	return res, nil
+	err = s.Cache(ctx, &res.Report) // each cache has a verdict of its own
+	return res, err
 }
 
 // Gate is the one check between a scan and a push. A report passes only if it

@@ -65,6 +65,12 @@ func (tr *trace) steps() Steps {
 			}
 			return tr.step("push")
 		},
+		Cache: func(_ context.Context, r *finding.Report) error {
+			if r.Verdict != finding.Clean {
+				return errors.New("cache was handed the report of an image that is not clean")
+			}
+			return tr.step("cache")
+		},
 		Report: func(res Result) error { tr.result = res; return tr.step("report") },
 		Shred:  func() error { return tr.step("shred") },
 	}
@@ -102,8 +108,8 @@ func TestRun(t *testing.T) {
 		want   string
 		err    error
 	}{
-		{"pushed", "", clean, true, "check decrypt mask store build scan push report shred", nil},
-		{"built and clean, no push asked for", "", clean, false, "check decrypt mask store build scan report shred", nil},
+		{"pushed", "", clean, true, "check decrypt mask store build scan push cache report shred", nil},
+		{"built and clean, no push asked for", "", clean, false, "check decrypt mask store build scan cache report shred", nil},
 		{"check fails", "check", clean, true, "check shred", errStep},
 		{"decrypt fails", "decrypt", clean, true, "check decrypt shred", errStep},
 		{"mask fails", "mask", clean, true, "check decrypt mask shred", errStep},
@@ -111,8 +117,9 @@ func TestRun(t *testing.T) {
 		{"build fails", "build", clean, true, "check decrypt mask store build shred", errStep},
 		{"scan fails with a clean report", "scan", clean, true, "check decrypt mask store build scan shred", errStep},
 		{"push fails", "push", clean, true, "check decrypt mask store build scan push report shred", errStep},
-		{"report fails", "report", clean, true, "check decrypt mask store build scan push report shred", errStep},
-		{"shred fails", "shred", clean, true, "check decrypt mask store build scan push report shred", errStep},
+		{"cache fails", "cache", clean, true, "check decrypt mask store build scan push cache report shred", errStep},
+		{"report fails", "report", clean, true, "check decrypt mask store build scan push cache report shred", errStep},
+		{"shred fails", "shred", clean, true, "check decrypt mask store build scan push cache report shred", errStep},
 		{"leaked", "", report(finding.Leaked, leak), true, "check decrypt mask store build scan report shred", ErrNotClean},
 		{"leaked, no push asked for", "", report(finding.Leaked, leak), false, "check decrypt mask store build scan report shred", ErrNotClean},
 		{"findings under a clean verdict", "", report(finding.Clean, leak), true, "check decrypt mask store build scan report shred", ErrNotClean},
@@ -133,7 +140,7 @@ func TestRun(t *testing.T) {
 			if !errors.Is(err, tt.err) {
 				t.Errorf("got error %v, want %v", err, tt.err)
 			}
-			if want := tt.push && tt.err == nil || tt.fail == "report" || tt.fail == "shred"; res.Pushed != want {
+			if want := tt.push && tt.err == nil || slices.Contains([]string{"cache", "report", "shred"}, tt.fail); res.Pushed != want {
 				t.Errorf("pushed: got %v, want %v", res.Pushed, want)
 			}
 			if slices.Contains(tr.ran, "report") && tt.fail != "report" && tt.fail != "shred" && !errors.Is(tr.result.Err, tt.err) {

@@ -76,6 +76,9 @@ func (r row) where(of []string, show func(string) string) string {
 	default:
 		parts = append(parts, show(r.Path))
 	}
+	if r.Platform == finding.PlatformCache {
+		return "cache, not image: " + strings.Join(parts, ", ")
+	}
 	if len(of) > 1 && len(r.platforms) > 0 && len(r.platforms) < len(of) {
 		parts = append(parts, show(strings.Join(r.platforms, ", ")))
 	}

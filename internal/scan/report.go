@@ -29,6 +29,28 @@ const maxFindings = 10_000
 // verdict can not be clean.
 func (s *Scanner) Report(ctx context.Context, root Descriptor, open func(digest string) (io.ReadCloser, error)) (finding.Report, error) {
 	g := follow(root, open, s.build)
+	rep, err := s.report(ctx, root, open, g)
+	s.list(g)
+	for _, ref := range g.refs {
+		if ref.base {
+			s.base[ref.Digest] = true
+		}
+	}
+	return rep, err
+}
+
+// Cache is Report for the manifest of a build cache. It is called after Report
+// of the image that the cache is of, whose layers need not be read again, and
+// whose base layers are known by then.
+func (s *Scanner) Cache(ctx context.Context, root Descriptor, open func(digest string) (io.ReadCloser, error)) (finding.Report, error) {
+	g := follow(root, open, Build{})
+	for i := range g.refs {
+		g.refs[i].base = s.base[g.refs[i].Digest]
+	}
+	return s.report(ctx, root, open, g)
+}
+
+func (s *Scanner) report(ctx context.Context, root Descriptor, open func(digest string) (io.ReadCloser, error), g *graph) (finding.Report, error) {
 	rep := finding.Report{
 		Version:  finding.Version,
 		Image:    finding.Image{Digest: root.Digest, Platforms: []string{}},
@@ -69,7 +91,6 @@ func (s *Scanner) Report(ctx context.Context, root Descriptor, open func(digest 
 			Blob: root.Digest, Reason: fmt.Sprintf("more than %d findings: %d further ones are not listed", maxFindings, more),
 		})
 	}
-	s.list(g)
 	s.tidy(&rep)
 	rep.Judge()
 	return rep, s.remember(g)

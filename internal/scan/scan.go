@@ -73,8 +73,9 @@ type Scanner struct {
 	memory   Memory
 	build    Build
 	layers   []Layer
-	missed   []string // by the self-test
-	cut      int      // see source
+	base     map[string]bool // digests of the image's base layers, after Report
+	missed   []string        // by the self-test
+	cut      int             // see source
 
 	chunks sync.Pool // *[]byte of chunkSize, for ahead
 	kits   sync.Pool // *kit
@@ -87,7 +88,7 @@ type Scanner struct {
 func New(opts Options) *Scanner {
 	s := &Scanner{
 		index: opts.Index, redact: opts.Redact, limit: opts.MaxBytes, limits: opts.Nested, shallow: opts.Shallow,
-		allowed: opts.AllowUnread, patterns: opts.Patterns, memory: opts.Memory, records: map[string]*record{},
+		allowed: opts.AllowUnread, patterns: opts.Patterns, memory: opts.Memory, records: map[string]*record{}, base: map[string]bool{},
 	}
 	if s.limits.Memory == nil {
 		s.limits.Memory = nested.NewMemory()

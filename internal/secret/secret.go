@@ -18,6 +18,7 @@ type Secret struct {
 	origin string
 	value  func() []byte
 	parts  []Secret
+	key    func() []byte // see Keyed
 }
 
 // New returns a Secret that keeps its own copy of value.

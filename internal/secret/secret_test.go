@@ -32,7 +32,7 @@ type holders struct {
 
 func all(t *testing.T) []any {
 	t.Helper()
-	s := New("id", "origin", []byte(value))
+	s := New("id", "origin", []byte(value)).Keyed([]byte(value))
 	doc := NewDocument("doc", "origin", []byte("a: "+value), []Secret{s})
 	var set Set
 	if err := set.Add(s); err != nil {
@@ -164,6 +164,29 @@ func TestKey(t *testing.T) {
 	for _, other := range []string{key("q", "a"), key("p", "b"), key("p", "a", "b"), key("p")} {
 		if other == one {
 			t.Error("another purpose or other material makes the same key")
+		}
+	}
+}
+
+func TestMAC(t *testing.T) {
+	s := New("id", "origin", []byte(value))
+	if s.MAC("p", nil) != nil || s.MAC("p", []byte{}) != nil || (Secret{}).MAC("p", []byte("k")) != nil {
+		t.Error("there is a digest without a key")
+	}
+	mac := func(s Secret, purpose, other string) string { return string(s.MAC(purpose, []byte(other))) }
+	one := mac(s, "p", "k")
+	if len(one) != 32 || mac(New("id", "elsewhere", []byte(value)), "p", "k") != one {
+		t.Error("the same secret has another digest")
+	}
+	if own := s.Keyed([]byte("m")); mac(own, "p", "k") != mac(own, "p", "other") {
+		t.Error("another's key takes the place of its own")
+	}
+	for name, other := range map[string]string{
+		"value": mac(New("id", "origin", []byte("other")), "p", "k"), "id": mac(New("other", "origin", []byte(value)), "p", "k"),
+		"purpose": mac(s, "q", "k"), "key": mac(s, "p", "l"), "own key": mac(s.Keyed([]byte("k")), "p", "k"),
+	} {
+		if other == one {
+			t.Errorf("another %s has the same digest", name)
 		}
 	}
 }

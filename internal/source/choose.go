@@ -126,7 +126,7 @@ func (d *document) addTo(set *secret.Set, ref Ref) error {
 		if err != nil {
 			return err
 		}
-		sec := secret.New(c.id, d.origin(c.leaf), value)
+		sec := secret.New(c.id, d.origin(c.leaf), value).Keyed(d.dataKey())
 		if secret.CheckID(c.id) != nil {
 			// A key that cannot be an id ("..", longer than a name) is a secret
 			// all the same; with ID=FILE#KEY it can be mounted too.
@@ -156,7 +156,7 @@ func (d *document) addWhole(set *secret.Set, ref Ref) error {
 		return hint.Wrap(fmt.Errorf("reading %s: %w", d.name, err), "name it: ID=%s", d.name)
 	}
 	if d.format == formats.Binary {
-		return add(set, secret.New(id, d.name, plain))
+		return add(set, secret.New(id, d.name, plain).Keyed(d.dataKey()))
 	}
 	parts := d.hidden(id)
 	for _, l := range d.leaves {
@@ -169,7 +169,7 @@ func (d *document) addWhole(set *secret.Set, ref Ref) error {
 		}
 		parts = append(parts, secret.New(secret.ID(append([]string{id}, l.path...)...), d.origin(l), value))
 	}
-	return add(set, secret.NewDocument(id, d.name, plain, parts))
+	return add(set, secret.NewDocument(id, d.name, plain, parts).Keyed(d.dataKey()))
 }
 
 // hidden lists the encrypted comments.

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/image"
+	"github.com/org/secure-build/internal/push"
+	"github.com/org/secure-build/internal/scan"
+	"github.com/org/secure-build/internal/secret"
+)
+
+// A cacheTo is a cache to publish, and where a registry keeps it.
+type cacheTo struct {
+	buildkit.Cache
+	tags []push.Tag
+}
+
+// readCaches reads --cache-from and --cache-to.
+func (b *build) readCaches(o options) error {
+	var errs []error
+	for _, text := range o.list("cache-from") {
+		c, err := buildkit.ParseCacheFrom(text, b.getenv)
+		b.request.CacheFrom, errs = append(b.request.CacheFrom, c), append(errs, err)
+	}
+	for _, text := range o.list("cache-to") {
+		c, err := buildkit.ParseCacheTo(text, b.getenv)
+		if errs = append(errs, err); err != nil {
+			continue
+		}
+		b.request.CacheTo = append(b.request.CacheTo, c)
+		to := cacheTo{Cache: c}
+		switch c.Type {
+		case "inline":
+			continue // it is in the image's config, and has the image's verdict
+		case "registry":
+			to.tags, err = push.ParseTags([]string{c.Attrs["ref"]})
+			errs = append(errs, err)
+		}
+		b.caches = append(b.caches, to)
+	}
+	return errors.Join(errs...)
+}
+
+// hideCredentials puts what lets into a cache on the list of what nobody sees.
+func (b *build) hideCredentials(set *secret.Set) {
+	seen := map[string]bool{}
+	for _, c := range append(b.request.CacheFrom, b.request.CacheTo...) {
+		for name, value := range c.Credentials() {
+			if id := "cache-" + c.Type + "-" + name; !seen[value] {
+				seen[value] = true
+				set.AddHidden(secret.New(id, "the login of a cache of type "+c.Type, []byte(value)))
+			}
+		}
+	}
+}
+
+// A staged cache was exported and scanned, and is still in our hands.
+type staged struct {
+	layout *image.Layout
+	digest string
+	report finding.Report
+	move   func(buildkit.Cache) error // into a folder
+}
+
+// cache stages each cache, scans it by the image's own index of values, and
+// publishes it if it is clean. What is in a cache and not in the image, such as
+// a layer of a builder stage, blocks the cache only.
+func (b *build) cache(ctx context.Context, r *finding.Report) error {
+	if len(b.caches) == 0 {
+		return nil
+	}
+	defer b.times.start("cache")()
+	stages := map[string]*staged{}
+	var errs []error
+	for _, c := range b.caches {
+		err := b.cacheOne(ctx, r, c, stages)
+		if err != nil && c.Attrs["ignore-error"] == "true" && ctx.Err() == nil {
+			b.warn("%v", err)
+			err = nil
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (b *build) cacheOne(ctx context.Context, r *finding.Report, c cacheTo, stages map[string]*staged) error {
+	s, ok := stages[c.Staged()]
+	if !ok {
+		var err error
+		if s, err = b.stage(ctx, c.Cache, strconv.Itoa(len(stages))); err != nil {
+			return err
+		}
+		stages[c.Staged()] = s
+	}
+	entry := r.AddCache(c.String(), s.report)
+	if s.report.Verdict != finding.Clean {
+		b.warn("the cache %s was not written: %s; this does not block the image", c, withheld(s.report))
+		return nil
+	}
+	if err := b.publish(ctx, c, s); err != nil {
+		return err
+	}
+	entry.Published = true
+	return nil
+}
+
+// withheld says why a cache does not leave.
+func withheld(r finding.Report) string {
+	if r.Verdict == finding.Leaked {
+		return fmt.Sprintf("something was found in it, in places: %d", len(r.Findings))
+	}
+	return fmt.Sprintf("%d parts of it could not be read", len(r.Coverage.Unread))
+}
+
+func (b *build) stage(ctx context.Context, c buildkit.Cache, name string) (*staged, error) {
+	layout, err := b.layout.Stage("cache-" + name)
+	if err != nil {
+		return nil, err
+	}
+	root, err := b.engine.Stage(ctx, b.request, c, layout.Dir(), b.quiet())
+	if err != nil {
+		return nil, err
+	}
+	s := &staged{layout: layout, digest: root.Digest.String()}
+	s.move = func(c buildkit.Cache) error { return buildkit.MoveCache(layout.Dir(), root, c) }
+	s.report, err = b.scans.Cache(ctx, scan.Descriptor{MediaType: root.MediaType, Digest: s.digest, Size: root.Size}, layout.Open)
+	if err != nil {
+		return nil, fmt.Errorf("scanning the cache: %w", err)
+	}
+	b.Apply(&s.report, b.started)
+	return s, nil
+}
+
+// publish sends what was scanned: the same files, or, to a service that only
+// the daemon has a client of, what the daemon makes of the same layers.
+func (b *build) publish(ctx context.Context, c cacheTo, s *staged) error {
+	switch c.Type {
+	case "registry":
+		return push.Push(ctx, s.layout.Dir(), s.digest, c.tags, b.registry)
+	case "local":
+		return s.move(c.Cache)
+	}
+	return b.engine.Publish(ctx, b.request, c.Cache, b.quiet())
+}
+
+// quiet is for a solve of what was built before: only its errors matter.
+func (b *build) quiet() buildkit.Output {
+	out, _ := b.output()
+	out.Progress, out.W = "quiet", b.stderr
+	return out
+}
