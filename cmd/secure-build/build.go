@@ -101,7 +101,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 
 // unfinished flags are refused rather than ignored.
 var unfinished = []string{
-	"secret-env", "secret-file", "secret-values", "build-context", "no-cache-filter", "annotation", "ssh", "add-host", "ulimit", "allow", "attest", "output",
+	"build-context", "no-cache-filter", "annotation", "ssh", "add-host", "ulimit", "allow", "attest", "output",
 }
 
 // login reads the registry's password, which is a secret like any other: it
