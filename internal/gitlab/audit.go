@@ -158,11 +158,12 @@ func state(v Variable, sec secret.Secret, seal sealer) string {
 	value := plain(sec)
 	short, _ := oneLineBreak(value)
 	forms := []string{value, short, base64.StdEncoding.EncodeToString([]byte(value))}
-	m, managed := parseMark(v.description)
-	same := false
+	m, _ := parseMark(v.description)
+	same, known := false, !v.Hidden
 	for _, form := range forms {
 		if v.Hidden {
-			same = m.same(seal.code(v.Name, strings.TrimPrefix(v.Scope, staging), form)) || same
+			code := seal.code(v.Name, strings.TrimPrefix(v.Scope, staging), form)
+			same, known = m.same(code) || same, m.comparable(code)
 		} else {
 			same = equal(plain(v.value), form) || same
 		}
@@ -170,8 +171,8 @@ func state(v Variable, sec secret.Secret, seal sealer) string {
 	switch {
 	case same:
 		return Same
-	case v.Hidden && (!managed || m.mac == "" || m.origin != oneLine(sec.Origin())):
-		return Unknown // no code, or one by the keys of another file
+	case !known:
+		return Unknown
 	}
 	return Differs
 }

@@ -28,8 +28,8 @@ const maxDescription = 255
 const marked = "made by secure-build gitlab sync"
 
 // The parts of a mark: made by secure-build gitlab sync (team) from
-// secrets.yaml#db.password [v1 0123456789abcdef0123456789abcdef].
-var markShape = regexp.MustCompile(`^` + marked + `(?: \(([A-Za-z0-9._/-]+)\))? from (.*) \[v1(?: ([0-9a-f]{32}))?\]$`)
+// secrets.yaml#db.password [v1 01234567.0123456789abcdef0123456789abcdef].
+var markShape = regexp.MustCompile(`^` + marked + `(?: \(([A-Za-z0-9._/-]+)\))? from (.*) \[v1(?: ([0-9a-f]{8}\.[0-9a-f]{32}))?\]$`)
 
 var markOwner = regexp.MustCompile(`^[A-Za-z0-9._/-]{0,64}$`)
 
@@ -65,24 +65,35 @@ type sealer struct{ key []byte }
 func newSealer(set secret.Set) sealer { return sealer{set.Key("gitlab variables")} }
 
 // code of a value, which differs for each variable, so that no two of them can
-// be seen to have the same.
+// be seen to have the same. Before it stands which key it is by: that of other
+// SOPS files, or of a rotated one, says nothing.
 func (s sealer) code(name, scope, value string) string {
 	if s.key == nil {
 		return ""
 	}
+	return s.sum("key")[:8] + "." + s.sum("value", name, scope, value)[:32]
+}
+
+// sum is the hexadecimal code of several texts.
+func (s sealer) sum(parts ...string) string {
 	mac := hmac.New(sha256.New, s.key)
-	for _, part := range []string{name, scope, value} {
+	for _, part := range parts {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
 		mac.Write(size[:])
 		mac.Write([]byte(part))
 	}
-	return hex.EncodeToString(mac.Sum(nil)[:16])
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // same compares two codes; without one there is nothing to compare.
 func (m mark) same(code string) bool {
 	return code != "" && hmac.Equal([]byte(m.mac), []byte(code))
+}
+
+// comparable says whether two codes are by the same key.
+func (m mark) comparable(code string) bool {
+	return len(m.mac) > 8 && len(code) > 8 && m.mac[:8] == code[:8]
 }
 
 // equal compares two values in constant time, whatever their lengths.

@@ -118,7 +118,8 @@ func (s Step) compare(have, staged *Variable, o SyncOptions) Step {
 	s.Protected = have.Protected || w.Protected // never taken back: somebody wanted it
 	switch {
 	case have.Hidden && !w.Masked && !o.Replace:
-		s.Action, s.Note = Refuse, "it is hidden in GitLab, which cannot mask its new value; --replace makes it anew"
+		s.Action, s.Changes = Refuse, nil
+		s.Note = "it is hidden in GitLab, which cannot mask its new value; --replace makes it anew"
 		s.keepFlags(have)
 		return s
 	case have.Hidden != w.Hidden && o.Replace:
