@@ -59,7 +59,7 @@ func (a *app) gitlabAudit(ctx context.Context, v variables, onlyErrors bool) err
 		return err
 	}
 	if r.Errors > 0 || r.Warnings > 0 && !onlyErrors {
-		return hint.Wrap(fmt.Errorf("auditing: %d errors and %d warnings: %w", r.Errors, r.Warnings, errVariables), "the report above says what to do about each; secure-build gitlab sync sets what a SOPS file has")
+		return hint.Wrap(fmt.Errorf("auditing: %s: %w", r.Outcome(), errVariables), "the report above says what to do about each; secure-build gitlab sync sets what a SOPS file has")
 	}
 	return nil
 }

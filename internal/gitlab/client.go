@@ -179,7 +179,7 @@ func (c *Client) explain(doing string, o Owner, err error) error {
 		return hint.Wrap(fmt.Errorf("%s of %s: %s", doing, o, brief(err.Error())), "is %s a GitLab, and reachable from here?", c.host)
 	}
 	status := answer.StatusCode
-	var out error = refusal{fmt.Errorf("%s of %s: %s", doing, o, strings.TrimSpace(strconv.Itoa(status)+" "+brief(answer.Message))), status}
+	var out error = refusal{fmt.Errorf("%s of %s: %s", doing, o, said(answer)), status}
 	switch {
 	case status == http.StatusUnauthorized:
 		return hint.Wrap(out, "GitLab does not know this token: it is mistyped, expired or revoked")
@@ -193,6 +193,18 @@ func (c *Client) explain(doing string, o Owner, err error) error {
 		return hint.Wrap(out, "it has moved; give its present address or path")
 	}
 	return out
+}
+
+// said is an answer in half a line: "401 Unauthorized".
+func said(answer *api.ErrorResponse) string {
+	code, message := strconv.Itoa(answer.StatusCode), brief(answer.Message)
+	if inner, ok := strings.CutPrefix(message, "{message: "); ok && !strings.ContainsAny(strings.TrimSuffix(inner, "}"), "{}") {
+		message = strings.TrimSuffix(inner, "}")
+	}
+	if strings.HasPrefix(message, code) {
+		return message
+	}
+	return strings.TrimSpace(code + " " + message)
 }
 
 // brief is a server's message on one line, cut.

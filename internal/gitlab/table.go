@@ -40,9 +40,14 @@ func (r Report) Table(w io.Writer) error {
 		}
 		_ = t.Flush()
 	}
-	fmt.Fprintf(&b, "\n%s, %s, %s\n", count(len(r.Variables), "variable"), count(r.Errors, "error"), count(r.Warnings, "warning"))
+	fmt.Fprintf(&b, "\n%s, %s\n", count(len(r.Variables), "variable"), r.Outcome())
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// Outcome counts what was found.
+func (r Report) Outcome() string {
+	return count(r.Errors, "error") + ", " + count(r.Warnings, "warning")
 }
 
 // list writes the findings of one severity, those with the same words together.

@@ -7,6 +7,7 @@ package gitlabtest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,6 +49,7 @@ func (r Request) Changes() bool { return r.Method != http.MethodGet }
 
 // A Server answers for projects and groups. Set its fields before it is used.
 type Server struct {
+	Token       string // in place of the constant
 	Limit       int                     // variables of one owner; 0 is GitLab's own
 	NoHidden    bool                    // a GitLab before 17.4, which drops masked_and_hidden
 	FreeGroups  bool                    // a GitLab without Premium, which drops the scopes of groups
@@ -155,7 +157,7 @@ func (s *Server) serve(r *http.Request, body []byte) Answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch token := r.Header.Get("Private-Token"); {
-	case r.Header.Get("Job-Token") != "" || token != Token && token != ReadOnly:
+	case r.Header.Get("Job-Token") != "" || token != cmp.Or(s.Token, Token) && token != ReadOnly:
 		return message(http.StatusUnauthorized, "401 Unauthorized")
 	case token == ReadOnly:
 		return message(http.StatusForbidden, "403 Forbidden")
@@ -177,7 +179,7 @@ func (s *Server) serve(r *http.Request, body []byte) Answer {
 	}
 	scope := query.Get("filter[environment_scope]")
 	switch {
-	case parts[0] == "projects" && r.Method == http.MethodGet && strings.Join(parts[2:], "/") == "protected_branches/*":
+	case parts[0] == "projects" && r.Method == http.MethodGet && strings.Join(parts[2:], "/") == "protected_branches/%2A":
 		if !s.AllBranches {
 			return message(http.StatusNotFound, "404 Not found")
 		}
