@@ -30,11 +30,12 @@ const (
 // layers places every package. A package below one of these belongs to it
 // (scan/rules to scan). Whoever adds a package decides here where it stands.
 var layers = map[string]layer{
-	"internal/canary":  noun,
-	"internal/finding": noun,
-	"internal/hint":    noun,
-	"internal/index":   noun,
-	"internal/secret":  noun,
+	"internal/canary":   noun,
+	"internal/finding":  noun,
+	"internal/hint":     noun,
+	"internal/index":    noun,
+	"internal/maskable": noun,
+	"internal/secret":   noun,
 
 	"internal/config":   story,
 	"internal/pipeline": story,
@@ -82,6 +83,7 @@ var importers = map[string][]string{
 	"github.com/spf13/":                      {"cmd/secure-build"},
 	"github.com/tonistiigi/fsutil":           {"internal/buildkit"},
 	"github.com/ulikunitz/xz":                {"internal/scan"},
+	"gitlab.com/gitlab-org/api/client-go":    {"internal/gitlab"},
 	"go.yaml.in/yaml":                        {"internal/source"},
 	"golang.org/x/":                          {"internal/buildkit", "internal/command", "internal/redact", "internal/source", "internal/vault", "cmd/secure-build"},
 }

@@ -130,7 +130,7 @@ func exitCode(err error) int {
 		return exitOK
 	case errors.Is(err, buildkit.ErrContract):
 		return exitContract
-	case errors.As(err, &leak) && leak.verdict == finding.Leaked:
+	case errors.As(err, &leak) && leak.verdict == finding.Leaked, errors.Is(err, errVariables):
 		return exitLeaked
 	}
 	return exitError

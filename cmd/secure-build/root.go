@@ -42,7 +42,7 @@ func (a *app) run(ctx context.Context, args []string) error {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return hint.Wrap(err, "%s --help lists the flags", cmd.CommandPath())
 	})
-	root.AddCommand(a.buildCommand(), a.scanCommand(), a.checkCommand(), a.execCommand(), a.doctorCommand(), a.versionCommand())
+	root.AddCommand(a.buildCommand(), a.scanCommand(), a.checkCommand(), a.execCommand(), a.doctorCommand(), a.gitlabCommand(), a.versionCommand())
 	return root.ExecuteContext(ctx)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"filippo.io/age"
 	main "github.com/org/secure-build/cmd/secure-build"
+	"github.com/org/secure-build/internal/gitlab/gitlabtest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -41,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
+			"gitlab":          with((*scene).gitlabCmd),
 			"hunt":            huntCmd,
 			"interrupts":      with((*scene).interruptsCmd),
 			"rawjson":         with((*scene).rawjsonCmd),
@@ -71,6 +73,7 @@ type scene struct {
 	daemon   string // folder of the shared daemon
 	registry *recorder
 	services *standIn // nil until a script asks for it
+	gitlab   gitlabtest.Server
 	canaries []canary
 	vars     []string // names of the variables that setup has set
 	runs     []run

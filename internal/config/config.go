@@ -44,10 +44,11 @@ const (
 	GroupPush    = "Push"
 	GroupOutput  = "Output"
 	GroupEngine  = "Engine"
+	GroupGitLab  = "GitLab"
 )
 
 // Groups lists them.
-var Groups = []string{GroupSecrets, GroupBuild, GroupScan, GroupPush, GroupOutput, GroupEngine}
+var Groups = []string{GroupSecrets, GroupBuild, GroupScan, GroupPush, GroupOutput, GroupEngine, GroupGitLab}
 
 // secrets is the part of a table that says which secrets there are, for a
 // command that decrypts them.

@@ -75,7 +75,7 @@ func TestSplice(t *testing.T) {
 
 // TestRowsAreWhole holds the table to what everything made from it relies on.
 func TestRowsAreWhole(t *testing.T) {
-	for command, table := range map[string][]Option{"build": Build, "check": Check, "doctor": Doctor, "exec": Exec} {
+	for command, table := range map[string][]Option{"build": Build, "check": Check, "doctor": Doctor, "exec": Exec, "gitlab audit": GitLabAudit, "gitlab sync": GitLabSync} {
 		seen := map[string]bool{}
 		for _, o := range table {
 			for _, name := range []string{"--" + o.Flag, "-" + o.Short, o.Env()} {

@@ -4,24 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"io"
-	"regexp"
 	"slices"
-)
 
-// What GitLab agrees to mask (Ci::Maskable, REGEX and MASK_AND_RAW_REGEX).
-var (
-	maskable    = regexp.MustCompile(`\A[a-zA-Z0-9_+=/@:.~-]{8,}\z`)
-	maskableRaw = regexp.MustCompile(`\A[^\s\v]{8,}\z`)
+	"github.com/org/secure-build/internal/maskable"
 )
 
 // GitLabMaskable says whether GitLab lets a variable with this value be masked:
 // one that is expanded, or a raw one.
-func GitLabMaskable(value string, raw bool) bool {
-	if raw {
-		return maskableRaw.MatchString(value)
-	}
-	return maskable.MatchString(value)
-}
+func GitLabMaskable(value string, raw bool) bool { return maskable.Value(value, raw) }
 
 // gitLabMask is what GitLab's runner shows for a value.
 var gitLabMask = []byte("[MASKED]")
