@@ -153,15 +153,3 @@ func Pairs(what string, items []string, lookup func(string) (string, bool)) (map
 	}
 	return pairs, nil
 }
-
-// Lines splits the environment's form of a List: one item a line, blank lines
-// and white space around an item left out.
-func Lines(s string) []string {
-	var items []string
-	for line := range strings.Lines(s) {
-		if line = strings.TrimSpace(line); line != "" {
-			items = append(items, line)
-		}
-	}
-	return items
-}
