@@ -27,6 +27,7 @@ check 'go vet' go vet ./...
 check staticcheck bin/tools/staticcheck ./...
 check 'go mod tidy' tidy .
 check 'go mod tidy (tools)' tidy tools
+check 'go mod tidy (tools/act)' tidy tools/act
 for script in "${scripts[@]}"; do
   check "bash -n $script" bash -n "$script"
 done
