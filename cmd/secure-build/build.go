@@ -84,12 +84,24 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	}
 	check(o.oneOf("progress", b.progress))
 	b.metadataFile, b.iidFile, b.reportDir = o.text("metadata-file"), o.text("iidfile"), o.text("report-dir")
-	b.builder = o.text("builder")
+	if all := o.list("builder"); len(all) > 0 {
+		b.builder = all[0]
+	}
+	for _, name := range unfinished {
+		if len(o.list(name)) > 0 {
+			check(fmt.Errorf("--%s is not built in yet", name))
+		}
+	}
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
 	check(b.login(o.text("registry-username"), flag("registry-password-stdin")))
 	return b, errors.Join(errs...)
+}
+
+// unfinished flags are refused rather than ignored.
+var unfinished = []string{
+	"secret-env", "secret-file", "secret-values", "build-context", "no-cache-filter", "annotation", "ssh", "add-host", "ulimit", "allow", "attest", "output",
 }
 
 // login reads the registry's password, which is a secret like any other: it

@@ -57,7 +57,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := a.diagnose(cmd.Context(), opts.text("builder"), dir, tags)
+			d, err := a.diagnose(cmd.Context(), strings.Join(opts.list("builder"), ","), dir, tags)
 			if err != nil {
 				return err
 			}

@@ -26,6 +26,9 @@ func register(cmd *cobra.Command, table []config.Option, getenv func(string) str
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	for _, o := range table {
+		if o.EnvOnly {
+			continue
+		}
 		switch o.Kind {
 		case config.Bool:
 			fs.BoolP(o.Flag, o.Short, false, o.Usage)
@@ -70,10 +73,16 @@ func (o options) env(flag string) (string, bool) {
 	return "", false
 }
 
-func (o options) has(flag string) bool { return o.flags.Lookup(flag) != nil }
+// flagged says whether an option has a flag.
+func (o options) flagged(flag string) bool { return o.flags.Lookup(flag) != nil }
+
+// has says whether a command has an option.
+func (o options) has(flag string) bool {
+	return slices.ContainsFunc(o.table, func(opt config.Option) bool { return opt.Flag == flag })
+}
 
 func (o options) text(flag string) string {
-	if v, ok := o.env(flag); ok {
+	if v, ok := o.env(flag); ok || !o.flagged(flag) {
 		return v
 	}
 	return o.flags.Lookup(flag).Value.String()
@@ -81,7 +90,7 @@ func (o options) text(flag string) string {
 
 func (o options) list(flag string) []string {
 	v, ok := o.env(flag)
-	if !ok {
+	if !ok && o.flagged(flag) {
 		return o.flags.Lookup(flag).Value.(*list).items
 	}
 	if items, ok := config.Array(v); ok && platform.Detect(o.getenv) == platform.GitLab {
@@ -124,7 +133,7 @@ func usage(c *cobra.Command, table []config.Option) error {
 		fs := pflag.NewFlagSet(group, pflag.ContinueOnError)
 		fs.SortFlags = false
 		for _, o := range table {
-			if o.Group == group {
+			if o.Group == group && !o.EnvOnly {
 				fs.AddFlag(c.Flags().Lookup(o.Flag))
 			}
 		}
