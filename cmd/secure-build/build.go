@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,34 +93,13 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
-	check(b.login(o.text("registry-username"), flag("registry-password-stdin")))
+	check(b.login(o))
 	return b, errors.Join(errs...)
 }
 
 // unfinished flags are refused rather than ignored.
 var unfinished = []string{
 	"secret-env", "secret-file", "secret-values", "build-context", "no-cache-filter", "annotation", "ssh", "add-host", "ulimit", "allow", "attest", "output",
-}
-
-// login reads the registry's password, which is a secret like any other: it
-// is never a flag's value.
-func (b *build) login(username string, stdin bool) error {
-	if username == "" && !stdin {
-		return nil
-	}
-	if username == "" || !stdin {
-		return hint.Wrap(errors.New("--registry-username and --registry-password-stdin go together"),
-			"printf %%s \"$PASSWORD\" | secure-build build --registry-username NAME --registry-password-stdin …")
-	}
-	line, err := bufio.NewReader(io.LimitReader(b.stdin, 1<<16)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("reading the registry's password: %w", err)
-	}
-	b.registry.Username, b.registry.Password = username, strings.TrimRight(line, "\r\n")
-	if b.registry.Password == "" {
-		return hint.Wrap(errors.New("reading the registry's password: standard input is empty"), "printf %%s \"$PASSWORD\" | secure-build build …")
-	}
-	return nil
 }
 
 // cacheDir is where the private daemon's cache is kept between runs.

@@ -134,7 +134,9 @@ var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, [
 	{Flag: "call", Kind: String, Default: "build", Arg: "build|check|outline|targets", Group: GroupBuild, Usage: "what to do with the Dockerfile; all but build need no key and build nothing"},
 
 	{Flag: "push", Kind: Bool, Group: GroupPush, Usage: "push to every tag after a clean scan, exactly what was scanned"},
+	{Flag: "registry", Kind: String, Arg: "HOST", Group: GroupPush, Usage: "registry that the login is for (default: that of every tag); base images are pulled from it with the same login"},
 	{Flag: "registry-username", Kind: String, Arg: "NAME", Group: GroupPush, Usage: "login for the registry (default: Docker's credential files)"},
+	{Flag: "registry-password-env", Kind: String, Arg: "NAME", Group: GroupPush, Usage: "environment variable that holds the registry's password; a login without name and password is none"},
 	{Flag: "registry-password-stdin", Kind: Bool, Group: GroupPush, Usage: "read the registry's password from standard input"},
 
 	{Flag: "output", Short: "o", Kind: List, Arg: "type=TYPE[,dest=FILE][,NAME=VALUE]", Group: GroupOutput,
