@@ -132,6 +132,10 @@ var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, [
 	{Flag: "provenance", Kind: String, Arg: "true|false|mode=min|mode=max", Group: GroupBuild, Usage: "how the image was built, as an attestation (default: mode=min, as buildx has it; BUILDX_NO_DEFAULT_ATTESTATIONS leaves it out)"},
 	{Flag: "sbom", Kind: String, Arg: "true|false|generator=REF", Group: GroupBuild, Usage: "what is in the image, as an attestation"},
 	{Flag: "call", Kind: String, Default: "build", Arg: "build|check|outline|targets", Group: GroupBuild, Usage: "what to do with the Dockerfile; all but build need no key and build nothing"},
+	{Flag: "cache-from", Kind: List, Arg: "REF|type=TYPE[,…]", Group: GroupBuild, Usage: "cache to read from, as in docker buildx build: registry, local, gha, s3 or azblob; one that is not there is a warning"},
+	{Flag: "cache-to", Kind: List, Arg: "REF|type=TYPE[,…]", Group: GroupBuild, Usage: "cache to write to, as in docker buildx build: inline, registry, local, gha, s3 or azblob; it is scanned by itself, and written only if it is clean"},
+	{Flag: "no-rotation", Kind: Bool, Group: GroupBuild, Usage: "let a step that mounts a secret stay in the cache when the secret has changed, as docker buildx build does"},
+	{Flag: "keep-leak", Kind: Bool, Group: GroupBuild, Usage: "after a leak, leave what the daemon has cached of this build, to look into it"},
 
 	{Flag: "push", Kind: Bool, Group: GroupPush, Usage: "push to every tag after a clean scan, exactly what was scanned"},
 	{Flag: "registry", Kind: String, Arg: "HOST", Group: GroupPush, Usage: "registry that the login is for (default: that of every tag); base images are pulled from it with the same login"},
