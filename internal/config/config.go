@@ -150,6 +150,7 @@ var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, [
 	{Flag: "metadata-file", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the build's metadata as JSON, with the keys of buildx"},
 	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id"},
 	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
+	{Flag: "dotenv", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "on GitLab, write what came out there as a dotenv report: SECURE_BUILD_DIGEST and others"},
 }, engine)
 
 // Exec is the table of "secure-build exec".
