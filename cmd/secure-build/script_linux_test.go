@@ -41,6 +41,8 @@ func TestScripts(t *testing.T) {
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
+			"gitlab":          with((*scene).gitlabCmd),
+			"gitlab-project":  with((*scene).gitlabProjectCmd),
 			"hunt":            huntCmd,
 			"interrupts":      with((*scene).interruptsCmd),
 			"rawjson":         with((*scene).rawjsonCmd),
