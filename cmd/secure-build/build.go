@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	dockerconfig "github.com/docker/cli/cli/config"
@@ -93,7 +91,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.builders, b.builderTLS = o.list("builder"), o.text("builder-tls")
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
-	check(b.login(o.text("registry-username"), flag("registry-password-stdin")))
+	check(b.login(o))
 	return b, errors.Join(errs...)
 }
 
@@ -102,27 +100,6 @@ func (a *app) withStdout(w io.Writer) *app {
 	return &app{
 		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, terminal: a.terminal, getenv: a.getenv, platform: a.platform,
 	}
-}
-
-// login reads the registry's password, which is a secret like any other: it
-// is never a flag's value.
-func (b *build) login(username string, stdin bool) error {
-	if username == "" && !stdin {
-		return nil
-	}
-	if username == "" || !stdin {
-		return hint.Wrap(errors.New("--registry-username and --registry-password-stdin go together"),
-			"printf %%s \"$PASSWORD\" | secure-build build --registry-username NAME --registry-password-stdin …")
-	}
-	line, err := bufio.NewReader(io.LimitReader(b.stdin, 1<<16)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("reading the registry's password: %w", err)
-	}
-	b.registry.Username, b.registry.Password = username, strings.TrimRight(line, "\r\n")
-	if b.registry.Password == "" {
-		return hint.Wrap(errors.New("reading the registry's password: standard input is empty"), "printf %%s \"$PASSWORD\" | secure-build build …")
-	}
-	return nil
 }
 
 // cacheDir is where the private daemon's cache is kept between runs.

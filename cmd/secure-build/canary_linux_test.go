@@ -75,7 +75,7 @@ func (s *scene) canary(name string) (canary, error) {
 }
 
 // expand FILE…: fills in ${NAME} for each canary, ${NAME:json} as a JSON
-// string, ${NAME:base64} and ${NAME:hex}. The files become plaintext, so they
+// string, ${NAME:base64} and ${NAME:hex}; and ${REGISTRY}. The files become plaintext, so they
 // have to be in the folder plain.
 func (s *scene) expandCmd(ts *testscript.TestScript, args []string) error {
 	for _, arg := range args {
@@ -83,7 +83,7 @@ func (s *scene) expandCmd(ts *testscript.TestScript, args []string) error {
 		if !strings.HasPrefix(name, filepath.Join(s.work, "plain")+"/") {
 			return fmt.Errorf("%s is not in the folder plain, where plaintext may be", arg)
 		}
-		text := ts.ReadFile(name)
+		text := strings.ReplaceAll(ts.ReadFile(name), "${REGISTRY}", s.registry.host())
 		for _, c := range s.canaries {
 			quoted, err := json.Marshal(c.value)
 			if err != nil {

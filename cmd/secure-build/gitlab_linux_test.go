@@ -1,105 +1,131 @@
 package main_test
 
 import (
-	"encoding/base64"
+	"errors"
 	"fmt"
+	"net/http/cgi"
 	"net/http/httptest"
-	"slices"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 
-	"github.com/org/secure-build/internal/gitlab/gitlabtest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// gitlab start CANARY: a GitLab that lets in who has that canary for a token;
-// its address is put into CI_SERVER_URL.
-//
-// gitlab add OWNER NAME=CANARY [FLAG…]: a variable that a person made. The
-// owner is as in an address (projects/team%2Fapp); a value that is no canary is
-// taken as it is.
-//
-// gitlab show OWNER: its variables, each with the canary that is its value.
-//
-// gitlab log: the requests so far. It fails if a canary is in one of them but
-// in a body that sets it.
-func (s *scene) gitlabCmd(ts *testscript.TestScript, args []string) error {
-	switch {
-	case len(args) == 2 && args[0] == "start":
-		c, err := s.canary(args[1])
-		if err != nil {
+// A forge is a server with the repository that the component is published in,
+// as somebody's GitLab would have it: by git over HTTP, with a release.
+type forge struct {
+	*httptest.Server
+	root string
+}
+
+// newForge publishes the component as org/secure-build, version 1.0.0.
+func newForge(root string) (*forge, error) {
+	f := &forge{root: root}
+	template, err := os.ReadFile(filepath.Join("..", "..", "templates", "secure-build.yml"))
+	if err != nil {
+		return nil, err
+	}
+	source := filepath.Join(root, "source")
+	if err := os.MkdirAll(filepath.Join(source, "templates"), 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(source, "templates", "secure-build.yml"), template, 0o600); err != nil {
+		return nil, err
+	}
+	bare := filepath.Join(root, "org", "secure-build.git")
+	for _, args := range [][]string{
+		{"-C", source, "init", "-q", "-b", "main"},
+		{"-C", source, "add", "."},
+		{"-C", source, "commit", "-q", "-m", "Release 1.0.0"},
+		{"-C", source, "tag", "1.0.0"},
+		{"clone", "-q", "--bare", source, bare},
+		{"-C", bare, "config", "uploadpack.allowFilter", "true"}, // GitLab allows it
+		{"-C", bare, "config", "http.receivepack", "false"},
+	} {
+		if err := git(args...); err != nil {
+			return nil, err
+		}
+	}
+	f.Server = httptest.NewServer(&cgi.Handler{
+		Path: "/bin/sh", Args: []string{"-c", `exec "$(git --exec-path)/git-http-backend"`},
+		Env: []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "PATH=" + os.Getenv("PATH"), "HOME=" + root, "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
+	})
+	return f, nil
+}
+
+func (f *forge) host() string { return strings.TrimPrefix(f.URL, "http://") }
+
+func git(args ...string) error {
+	cmd := exec.Command("git", append([]string{"-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"}, args...)...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "GIT_CONFIG_NOSYSTEM=1"}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("git %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return nil
+}
+
+// gitlab-project FOLDER: makes a folder the checkout of a project, whose GitLab
+// has the component. gitlab-ci-local finds the server in the remote's address.
+func (s *scene) gitlabProjectCmd(ts *testscript.TestScript, args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: gitlab-project FOLDER")
+	}
+	root, err := os.MkdirTemp(s.work, "forge")
+	if err != nil {
+		return err
+	}
+	f, err := newForge(root)
+	if err != nil {
+		return err
+	}
+	ts.Defer(f.Close)
+	dir := ts.MkAbs(args[0])
+	for _, args := range [][]string{
+		{"init", "-q", "-b", "main"},
+		{"remote", "add", "origin", f.URL + "/team/app.git"},
+		{"add", "."},
+		{"commit", "-q", "-m", "A project"},
+	} {
+		if err := git(append([]string{"-C", dir}, args...)...); err != nil {
 			return err
 		}
-		s.gitlab.Token = c.value
-		s.gitlab.Add("projects/team%2Fapp")
-		s.gitlab.Add("groups/team")
-		web := httptest.NewServer(&s.gitlab)
-		ts.Defer(web.Close)
-		ts.Setenv("CI_SERVER_URL", web.URL)
-		s.vars = append(s.vars, "CI_SERVER_URL", "CI_JOB_TOKEN", "CI_MERGE_REQUEST_PROJECT_ID", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID")
-		return nil
-	case len(args) >= 3 && args[0] == "add":
-		return s.gitlabAdd(args[1], args[2], args[3:])
-	case len(args) == 2 && args[0] == "show":
-		return s.gitlabShow(ts, args[1])
-	case len(args) == 1 && args[0] == "log":
-		return s.gitlabLog(ts)
-	}
-	return fmt.Errorf("usage: gitlab start CANARY | add OWNER NAME=CANARY [FLAG…] | show OWNER | log")
-}
-
-func (s *scene) gitlabAdd(owner, variable string, flags []string) error {
-	name, value, ok := strings.Cut(variable, "=")
-	if !ok {
-		return fmt.Errorf("%q is not NAME=CANARY", variable)
-	}
-	if c, err := s.canary(value); err == nil {
-		value = c.value
-	}
-	has := func(flag string) bool { return slices.Contains(flags, flag) }
-	v := gitlabtest.Variable{Key: name, Value: value, Masked: has("masked"), Protected: has("protected"), Raw: has("raw"), Hidden: has("hidden")}
-	if has("file") {
-		v.VariableType = "file"
-	}
-	s.gitlab.Add(owner, v)
-	return nil
-}
-
-func (s *scene) gitlabShow(ts *testscript.TestScript, owner string) error {
-	all := s.gitlab.Variables(owner)
-	fmt.Fprintf(ts.Stdout(), "%d variables\n", len(all))
-	for _, v := range all {
-		is := "something else"
-		for _, c := range s.canaries {
-			switch v.Value {
-			case c.value:
-				is = c.name
-			case base64.StdEncoding.EncodeToString([]byte(c.value)):
-				is = "base64 of " + c.name
-			}
-		}
-		fmt.Fprintf(ts.Stdout(), "%s %s %s masked=%v hidden=%v protected=%v raw=%v is %s\n",
-			v.Key, v.EnvironmentScope, v.VariableType, v.Masked, v.Hidden, v.Protected, v.Raw, is)
 	}
 	return nil
 }
 
-func (s *scene) gitlabLog(ts *testscript.TestScript) error {
-	if strange := s.gitlab.Unexpected(); len(strange) > 0 {
-		return fmt.Errorf("unexpected requests: %q", strange)
+// gitlab FOLDER CODE ARG…: runs gitlab-ci-local there, as a runner with a shell
+// executor. The project's variables are in plain/variables.yml. What a job may
+// have in its environment it has, so nobody looks at the processes.
+func (s *scene) gitlabCmd(ts *testscript.TestScript, args []string) error {
+	if len(args) < 2 {
+		return errors.New("usage: gitlab FOLDER CODE ARG…")
 	}
-	for _, r := range s.gitlab.Requests() {
-		fmt.Fprintf(ts.Stdout(), "%s %s?%s %d\n", r.Method, r.Path, r.Query, r.Status)
-		for _, c := range s.canaries {
-			open := r.Path + " " + r.Query
-			if r.Method != "POST" && r.Method != "PUT" {
-				open += r.Body
-			}
-			for form, text := range forms(c.value) {
-				if strings.Contains(open, text) {
-					return fmt.Errorf("%s (%s) is in %s %s", c.name, form, r.Method, r.Path)
-				}
-			}
-		}
+	tools, err := toolsDir()
+	if err != nil {
+		return err
 	}
-	return nil
+	client := filepath.Join(tools, "node", "node_modules", "gitlab-ci-local", "dist", "index.js")
+	if _, err := os.Stat(client); err != nil {
+		return fmt.Errorf("%w (make test installs it)", err)
+	}
+	cmd := exec.Command("node", append([]string{
+		client, "--force-shell-executor", "--color=false", "--home", filepath.Join(s.work, "home"), "--variables-file", "../plain/variables.yml",
+	}, args[2:]...)...)
+	cmd.Dir = ts.MkAbs(args[0])
+	cmd.Env = append(s.environment(ts), "GIT_CONFIG_NOSYSTEM=1", "FORCE_COLOR=0")
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err = cmd.Run()
+	s.runs = append(s.runs, run{stdout.String(), stderr.String()})
+	_, _ = ts.Stdout().Write([]byte(stdout.String()))
+	_, _ = ts.Stderr().Write([]byte(stderr.String()))
+	if errors.As(err, new(*exec.ExitError)) {
+		err = nil
+	}
+	if got := fmt.Sprint(cmd.ProcessState.ExitCode()); err == nil && got != args[1] {
+		err = fmt.Errorf("exit code: got %s, want %s", got, args[1])
+	}
+	return err
 }

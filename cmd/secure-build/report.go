@@ -85,7 +85,7 @@ func (a *app) say(run report.Run, x *index.Index, dir string) error {
 		})
 		err = errors.Join(err, hint.Wrap(werr, "nothing was written to %s; does the id or the origin of one secret hold the value of another?", dir))
 	}
-	return errors.Join(err, a.platform.Findings(run.Findings.Findings))
+	return errors.Join(err, a.platform.Findings(run.Findings.Findings, run.Dockerfile))
 }
 
 // inRepository is a file's path from the root of the repository that it is in,

@@ -43,6 +43,8 @@ func TestScripts(t *testing.T) {
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
 			"gitlab":          with((*scene).gitlabCmd),
+			"gitlab-api":      with((*scene).gitlabAPICmd),
+			"gitlab-project":  with((*scene).gitlabProjectCmd),
 			"hunt":            huntCmd,
 			"interrupts":      with((*scene).interruptsCmd),
 			"rawjson":         with((*scene).rawjsonCmd),

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,7 +32,11 @@ func (d *daemon) start(env []string) (stop func(), died <-chan error, err error)
 	shim := append([]string{self, ShimCommand, d.root, d.buildkitd}, d.args()...)
 	attr := &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if d.rootlesskit != "" {
-		shim = append([]string{d.rootlesskit, "--net=host", "--copy-up=/etc", "--copy-up=/run", "--pidns", "--"}, shim...)
+		kit := []string{d.rootlesskit, "--net=host", "--copy-up=/etc", "--copy-up=/run"}
+		if mounts, err := os.ReadFile("/proc/self/mountinfo"); err == nil && !masksProc(string(mounts)) {
+			kit = append(kit, "--pidns")
+		}
+		shim = append(append(kit, "--"), shim...)
 		shim = append(shim, "--rootless", "--oci-worker-no-process-sandbox")
 	} else {
 		attr.Cloneflags = syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
@@ -70,9 +75,25 @@ func (d *daemon) start(env []string) (stop func(), died <-chan error, err error)
 	return func() { d.stop(cmd.Process, ended) }, ended, nil
 }
 
+// masksProc says whether something is mounted over parts of /proc, as Docker
+// and Kubernetes do in containers. There the kernel lets nobody without
+// privileges mount a /proc of his own (mount_too_revealing in fs/namespace.c),
+// and runc finds nothing in one of another PID namespace. So the daemon gets
+// none: what it leaves behind when it is killed ends with the container.
+func masksProc(mountinfo string) bool {
+	for line := range strings.Lines(mountinfo) {
+		fields := strings.Fields(line) // proc_pid_mountinfo(5): the fifth is the mount point
+		if len(fields) > 4 && strings.HasPrefix(fields[4], "/proc/") && !strings.HasPrefix(fields[4], "/proc/sys/fs/binfmt_misc") {
+			return true
+		}
+	}
+	return false
+}
+
 // stop asks, waits, and kills. It returns when the daemon is gone.
 func (d *daemon) stop(p *os.Process, ended <-chan error) {
-	_ = p.Signal(syscall.SIGTERM)
+	// The whole group: without a PID namespace, rootlesskit keeps the signal to itself.
+	_ = syscall.Kill(-p.Pid, syscall.SIGTERM)
 	select {
 	case <-ended:
 	case <-time.After(stopTimeout):

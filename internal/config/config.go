@@ -141,7 +141,9 @@ var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, [
 	{Flag: "keep-leak", Kind: Bool, Group: GroupBuild, Usage: "after a leak, leave what the daemon has cached of this build, to look into it"},
 
 	{Flag: "push", Kind: Bool, Group: GroupPush, Usage: "push to every tag after a clean scan, exactly what was scanned"},
+	{Flag: "registry", Kind: String, Arg: "HOST", Group: GroupPush, Usage: "registry that the login is for (default: that of every tag); base images are pulled from it with the same login"},
 	{Flag: "registry-username", Kind: String, Arg: "NAME", Group: GroupPush, Usage: "login for the registry (default: Docker's credential files)"},
+	{Flag: "registry-password-env", Kind: String, Arg: "NAME", Group: GroupPush, Usage: "environment variable that holds the registry's password; a login without name and password is none"},
 	{Flag: "registry-password-stdin", Kind: Bool, Group: GroupPush, Usage: "read the registry's password from standard input"},
 
 	{Flag: "output", Short: "o", Kind: List, Arg: "type=TYPE[,dest=FILE][,NAME=VALUE]", Group: GroupOutput,
@@ -151,6 +153,7 @@ var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, [
 	{Flag: "metadata-file", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the build's metadata as JSON, with the keys of buildx"},
 	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id"},
 	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
+	{Flag: "dotenv", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "on GitLab, write what came out there as a dotenv report: SECURE_BUILD_DIGEST and others"},
 }, engine)
 
 // Exec is the table of "secure-build exec".
@@ -194,16 +197,4 @@ func Pairs(what string, items []string, lookup func(string) (string, bool)) (map
 		pairs[name] = value
 	}
 	return pairs, nil
-}
-
-// Lines splits the environment's form of a List: one item a line, blank lines
-// and white space around an item left out.
-func Lines(s string) []string {
-	var items []string
-	for line := range strings.Lines(s) {
-		if line = strings.TrimSpace(line); line != "" {
-			items = append(items, line)
-		}
-	}
-	return items
 }
