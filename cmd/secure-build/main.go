@@ -83,6 +83,7 @@ func realMain() int {
 	if !errors.As(err, new(commandError)) {
 		printError(stderr, err)
 	}
+	a.end()
 	return exitCode(err)
 }
 
@@ -116,6 +117,7 @@ type app struct {
 	terminal       *os.File // stderr, if it is a terminal
 	getenv         func(string) string
 	platform       platform.Platform
+	unfence        func()    // ends the fence, if there is one
 	seen           ruleNames // of patterns that found something
 }
 
