@@ -34,6 +34,20 @@ func (a *app) end() {
 	}
 }
 
+// section puts what a stage prints into a section of its own, on a CI.
+func (a *app) section(title string) (end func()) {
+	if platform.Detect(a.getenv) == platform.Terminal {
+		return func() {}
+	}
+	over := a.platform.Section(title)
+	return func() {
+		if f, ok := a.stderr.(interface{ Flush() error }); ok {
+			_ = f.Flush()
+		}
+		over()
+	}
+}
+
 // outputs hands on what later steps and jobs go on with: the digest and what
 // belongs to it only if the image is clean.
 func (b *build) outputs(res pipeline.Result) error {

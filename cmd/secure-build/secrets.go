@@ -90,6 +90,9 @@ func (a *app) mask(set secret.Set) (*index.Index, error) {
 	if err := a.platform.Mask(set); err != nil {
 		return nil, fmt.Errorf("masking: %w", err)
 	}
+	for _, sec := range set.Searched() {
+		a.debug("secret: %s from %s", sec.ID(), sec.Origin())
+	}
 	if weak := x.Weak(); len(weak) > 0 {
 		a.warn("too short or too common to be masked or searched for: %s", strings.Join(weak, ", "))
 	}
