@@ -34,6 +34,7 @@ func (a *app) buildCommand() *cobra.Command {
 		Long:    aboutBuild,
 		Example: examples,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.fence()
 			if where := opts.text("context"); len(args) == 0 && where != "" {
 				args = []string{where}
 			}
@@ -59,6 +60,7 @@ func (a *app) buildCommand() *cobra.Command {
 // here, before anything is decrypted or built.
 func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b := &build{app: a, started: time.Now()}
+	a.debugOptions(o)
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
 	flag := func(name string) bool { v, err := o.bool(name); check(err); return v }
@@ -87,7 +89,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 		b.progress = v
 	}
 	check(o.oneOf("progress", b.progress))
-	b.metadataFile, b.iidFile, b.reportDir = o.text("metadata-file"), o.text("iidfile"), o.text("report-dir")
+	b.metadataFile, b.iidFile = o.text("metadata-file"), o.text("iidfile")
+	b.reportDir, err = a.ciReportDir(o.text("report-dir"))
+	check(err)
 	b.builders, b.builderTLS = o.list("builder"), o.text("builder-tls")
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
