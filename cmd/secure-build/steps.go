@@ -113,10 +113,13 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		return img, err
 	}
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
+	b.layout.Borrow(b.engine.Blobs)
 	b.request.Store = b.layout.Store(b.watch)
 	b.request.Secret = b.vault.Get
 	out, flush := b.output()
+	readAhead := b.engine.Ahead(ctx, b.scans.Unnamed)
 	res, err := b.engine.Solve(ctx, b.request, out)
+	readAhead()
 	if err = errors.Join(err, flush()); err != nil {
 		return img, err
 	}

@@ -47,6 +47,7 @@ type Engine struct {
 
 	client *client.Client
 	stop   func() error
+	root   string // of the state of a private daemon
 }
 
 // Connect returns the first engine that answers: the builder that was asked

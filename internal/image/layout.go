@@ -22,10 +22,11 @@ const maxIndexSize = 4 << 20
 // A Layout is an OCI image layout on disk
 // (https://github.com/opencontainers/image-spec/blob/main/image-layout.md).
 type Layout struct {
-	dir    string
-	store  content.Store
-	cache  Cache
-	remove func() error
+	dir     string
+	store   content.Store
+	cache   Cache
+	lenders func() []string // folders of blobs
+	remove  func() error
 }
 
 // Create makes an empty layout in dir, which must not exist yet. The folder is
