@@ -131,7 +131,7 @@ func (b *bench) export(ctx context.Context, engine *buildkit.Engine, value []byt
 		}
 	}
 	began, cpu := time.Now(), processorTime()
-	stop := engine.Ahead(ctx, read)
+	stop := engine.Ahead(ctx, buildkit.Reading{Growing: read, Packed: layout.Take(watch)})
 	res, err := engine.Solve(ctx, buildkit.Request{
 		Context: b.folder(), Store: layout.Store(watch), Secret: func(string) ([]byte, error) { return value, nil },
 	}, buildkit.Output{W: io.Discard, Progress: "plain", Redact: func(s string) string { return s }, NewLog: func(w io.Writer) buildkit.LogWriter { return stepLog{w} }})

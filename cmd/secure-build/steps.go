@@ -117,9 +117,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	b.request.Store = b.layout.Store(b.watch)
 	b.request.Secret = b.vault.Get
 	out, flush := b.output()
-	readAhead := b.engine.Ahead(ctx, b.scans.Unnamed)
-	res, err := b.engine.Solve(ctx, b.request, out)
-	readAhead()
+	res, err := b.solve(ctx, out)
 	if err = errors.Join(err, flush()); err != nil {
 		return img, err
 	}
@@ -128,6 +126,19 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		return img, err
 	}
 	return pipeline.Image{Digest: res.Root.Digest.String(), Metadata: res.Metadata}, nil
+}
+
+// solve builds. Layers that are there before the export begins are scanned then.
+func (b *build) solve(ctx context.Context, out buildkit.Output) (buildkit.Result, error) {
+	reading, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	wait := b.engine.Ahead(reading, buildkit.Reading{Growing: b.scans.Unnamed, Packed: b.layout.Take(b.watch)})
+	res, err := b.engine.Solve(ctx, b.request, out)
+	if err != nil {
+		giveUp()
+	}
+	wait()
+	return res, err
 }
 
 // maxBlobCache bounds the blobs that are kept between runs, in bytes.

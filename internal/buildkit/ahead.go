@@ -9,6 +9,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/containerd/containerd/v2/core/content/proxy"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 const (
@@ -18,9 +21,41 @@ const (
 	growingMost  = 500                   // layers of one build; the others are not read ahead
 )
 
-// ahead finds the layers that our private daemon packs. BuildKit packs all of
-// them before it sends the first, one core each, and writes what it packs to
-// its content store as it goes: who reads along is done when the export begins.
+// Reading says what to do with the layers that are there before the export
+// sends them.
+type Reading struct {
+	// Growing is given a layer that is still being packed. Its digest is known
+	// when all of it was read.
+	Growing func(io.Reader)
+	// Packed is given a layer that is whole, as the daemon says.
+	Packed func(context.Context, ocispecs.Descriptor, io.Reader) error
+}
+
+// Ahead hands out the layers that the daemon packs from now on, before the
+// export sends them: BuildKit packs all of them, one core each, before it sends
+// the first. Those of our private daemon are given out while they grow, since we
+// can see its files; those of another as soon as they are whole, if it lets us
+// read its content store. Some may be another build's.
+//
+// Each is given out in a goroutine of its own. When the build is over, stop waits
+// for those that are being read; ctx ends them early.
+func (e *Engine) Ahead(ctx context.Context, to Reading) (stop func()) {
+	if e.root == "" {
+		return follow(ctx, proxy.NewContentStore(e.client.ContentClient()), to.Packed)
+	}
+	a := &ahead{
+		root: e.root, read: to.Growing, seen: map[string]fs.FileInfo{},
+		slots: make(chan struct{}, growingAtOne), over: make(chan struct{}),
+	}
+	for path, fi := range a.list() { // left by a run that was killed: nobody writes them
+		a.seen[path] = fi
+	}
+	a.wg.Go(func() { a.watch(ctx) })
+	return func() { close(a.over); a.wg.Wait() }
+}
+
+// ahead finds the layers that our private daemon packs, in the files that it
+// writes in its content store.
 //
 // It reads files of somebody else's while they are written, so it promises
 // nothing about them: what was read is a layer of the image if, and only if,
@@ -33,25 +68,6 @@ type ahead struct {
 	slots chan struct{}
 	over  chan struct{} // closed when nothing is packed any more
 	wg    sync.WaitGroup
-}
-
-// Ahead hands the layers that the daemon packs from now on to read, each in a
-// goroutine of its own, while they grow. It does so for our private daemon,
-// whose files we can see, and nothing for any other. When the build is over,
-// stop waits until all are read to their ends; ctx ends them early.
-func (e *Engine) Ahead(ctx context.Context, read func(io.Reader)) (stop func()) {
-	if e.root == "" {
-		return func() {}
-	}
-	a := &ahead{
-		root: e.root, read: read, seen: map[string]fs.FileInfo{},
-		slots: make(chan struct{}, growingAtOne), over: make(chan struct{}),
-	}
-	for path, fi := range a.list() { // left by a run that was killed: nobody writes them
-		a.seen[path] = fi
-	}
-	a.wg.Go(func() { a.watch(ctx) })
-	return func() { close(a.over); a.wg.Wait() }
 }
 
 // Blobs lists the folders in which the daemon keeps its blobs, by algorithm and
@@ -102,8 +118,8 @@ func (a *ahead) list() map[string]fs.FileInfo {
 	return all
 }
 
-// start opens a file, which it may lose its name at any moment, and reads it
-// when there is room.
+// start opens a file, which may lose its name at any moment, and reads it when
+// there is room.
 func (a *ahead) start(ctx context.Context, path string) {
 	f, err := os.Open(path)
 	if err != nil {

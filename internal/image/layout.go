@@ -26,6 +26,7 @@ type Layout struct {
 	store   content.Store
 	cache   Cache
 	lenders func() []string // folders of blobs
+	taken   taken
 	remove  func() error
 }
 
@@ -61,8 +62,12 @@ func (l *Layout) Remove() error {
 	return nil
 }
 
-// SetRoot writes index.json with one image in it: the one that was built.
+// SetRoot writes index.json with one image in it: the one that was built. The
+// export is over then.
 func (l *Layout) SetRoot(root ocispecs.Descriptor) error {
+	if err := l.drop(); err != nil {
+		return err
+	}
 	index := ocispecs.Index{MediaType: ocispecs.MediaTypeImageIndex, Manifests: []ocispecs.Descriptor{root}}
 	index.SchemaVersion = 2
 	b, err := json.Marshal(index)
