@@ -24,6 +24,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/org/secure-build/internal/buildkit"
 )
 
 // options of a run. Sizes are in bytes.
@@ -35,6 +37,10 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == buildkit.ShimCommand {
+		fmt.Fprintln(os.Stderr, "bench:", buildkit.Shim(os.Args[2:]))
+		os.Exit(1)
+	}
 	if len(os.Args) > 2 && os.Args[1] == measureFlag {
 		if err := measure(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
@@ -85,7 +91,10 @@ func run(ctx context.Context, o options) (err error) {
 	}{
 		{"scan", func() error { return b.scans(ctx, o) }},
 		{"overlap", func() error {
-			return b.withDaemon(ctx, o.overlapSize, func() error { return b.overlap(ctx, o.overlapSize, o.rounds) })
+			if err := errors.Join(b.context(o.overlapSize), b.secret(ctx)); err != nil {
+				return err
+			}
+			return errors.Join(b.overlap(ctx, o.overlapSize, o.rounds), os.RemoveAll(b.folder()))
 		}},
 		{"run", func() error {
 			return b.withDaemon(ctx, o.size, func() error { return b.wholeRuns(ctx, o.size, o.rounds) })

@@ -25,6 +25,9 @@ RUN --mount=type=secret,id=token ["/bin/sh", "-c", "test -s /run/secrets/token"]
 COPY files /files
 `
 
+// folders is the number of folders that the files of a context are spread over.
+const folders = 97
+
 // wholeRuns compares secure-build with buildctl, cold and warm.
 func (b *bench) wholeRuns(ctx context.Context, size int64, rounds int) error {
 	srv := b.registry()
@@ -96,7 +99,7 @@ func (b *bench) context(size int64) error {
 				return nil
 			}
 			n++
-			copied, err := copyFile(filepath.Join(files, fmt.Sprintf("%02d", n%97), fmt.Sprintf("%d-%s", n, d.Name())), path, left)
+			copied, err := copyFile(filepath.Join(files, fmt.Sprintf("%02d", n%folders), fmt.Sprintf("%d-%s", n, d.Name())), path, left)
 			left -= copied
 			return err
 		})

@@ -59,3 +59,12 @@ func measure(args []string) error {
 	u.Peak = r.Maxrss << 10 // getrusage(2): in kilobytes
 	return json.NewEncoder(os.Stdout).Encode(u)
 }
+
+// processorTime is what this process has used so far, on all cores.
+func processorTime() time.Duration {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}

@@ -118,6 +118,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		return img, err
 	}
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
+	b.layout.Borrow(b.engine.Blobs)
 	b.request.Store = b.layout.Store(b.watch)
 	b.request.Secret = b.vault.Get
 	if b.request.Outputs.Files != nil {
@@ -136,7 +137,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	}
 	out, flush := b.output()
 	end := b.section("build")
-	res, err := b.engine.Solve(ctx, b.request, out)
+	res, err := b.solve(ctx, out)
 	err = errors.Join(err, flush())
 	end()
 	if err != nil {
@@ -161,6 +162,19 @@ func (b *build) connect(ctx context.Context) error {
 		CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self,
 	})
 	return err
+}
+
+// solve builds. Layers that are there before the export begins are scanned then.
+func (b *build) solve(ctx context.Context, out buildkit.Output) (buildkit.Result, error) {
+	reading, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	wait := b.engine.Ahead(reading, buildkit.Reading{Growing: b.scans.Unnamed, Packed: b.layout.Take(b.watch)})
+	res, err := b.engine.Solve(ctx, b.request, out)
+	if err != nil {
+		giveUp()
+	}
+	wait()
+	return res, err
 }
 
 // maxBlobCache bounds the blobs that are kept between runs, in bytes.

@@ -49,6 +49,7 @@ type Engine struct {
 
 	client    *client.Client
 	stop      func() error
+	root      string    // of the state of a private daemon
 	platforms []string  // that it was named for; none for any
 	others    []*Engine // the other builders of this build
 }

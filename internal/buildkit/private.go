@@ -76,7 +76,7 @@ func startPrivate(ctx context.Context, opts EngineOptions) (_ *Engine, err error
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}
-	e.stop = end
+	e.stop, e.root = end, d.root
 	return e, nil
 }
 

@@ -33,24 +33,43 @@ func (c Cache) path(d digest.Digest) string {
 // Use lets the layout take blobs from the cache as they are asked for.
 func (l *Layout) Use(c Cache) { l.cache = c }
 
-// fetch links a blob from the cache into the layout, if it is there.
+// Borrow lets the layout take blobs from other folders too, as they are asked
+// for: those of a daemon on this machine, which then need not be sent. Like
+// those from the cache, they are what their digests say once the scan has read
+// them.
+func (l *Layout) Borrow(dirs func() []string) { l.lenders = dirs }
+
+// fetch links a blob into the layout from the cache or from whoever lends it.
 func (l *Layout) fetch(d digest.Digest) bool {
-	if l.cache.dir == "" || d.Validate() != nil {
+	if d.Validate() != nil {
 		return false
 	}
-	from, to := l.cache.path(d), l.path(d)
+	if l.cache.dir != "" && l.link(l.cache.path(d), d) {
+		now := time.Now()
+		_ = os.Chtimes(l.cache.path(d), now, now) // used last is thrown out last
+		return true
+	}
+	if l.lenders != nil {
+		for _, dir := range l.lenders() {
+			if l.link(Cache{dir: dir}.path(d), d) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// link puts a file into the layout as the blob d.
+func (l *Layout) link(from string, d digest.Digest) bool {
+	to := l.path(d)
 	if fi, err := os.Lstat(from); err != nil || !fi.Mode().IsRegular() {
 		return false
 	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return false
 	}
-	if err := os.Link(from, to); err != nil {
-		return errors.Is(err, fs.ErrExist)
-	}
-	now := time.Now()
-	_ = os.Chtimes(from, now, now) // used last is thrown out last
-	return true
+	err := os.Link(from, to)
+	return err == nil || errors.Is(err, fs.ErrExist)
 }
 
 // Keep puts the layout's blobs into its cache, and throws out what was used

@@ -22,10 +22,12 @@ const maxIndexSize = 4 << 20
 // A Layout is an OCI image layout on disk
 // (https://github.com/opencontainers/image-spec/blob/main/image-layout.md).
 type Layout struct {
-	dir    string
-	store  content.Store
-	cache  Cache
-	remove func() error
+	dir     string
+	store   content.Store
+	cache   Cache
+	lenders func() []string // folders of blobs
+	taken   taken
+	remove  func() error
 }
 
 // Create makes an empty layout in dir, which must not exist yet. The folder is
@@ -60,8 +62,12 @@ func (l *Layout) Remove() error {
 	return nil
 }
 
-// SetRoot writes index.json with one image in it: the one that was built.
+// SetRoot writes index.json with one image in it: the one that was built. The
+// export is over then.
 func (l *Layout) SetRoot(root ocispecs.Descriptor) error {
+	if err := l.drop(); err != nil {
+		return err
+	}
 	index := ocispecs.Index{MediaType: ocispecs.MediaTypeImageIndex, Manifests: []ocispecs.Descriptor{root}}
 	index.SchemaVersion = 2
 	b, err := json.Marshal(index)

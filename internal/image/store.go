@@ -29,6 +29,7 @@ type watchedStore struct {
 
 // Info is how BuildKit asks whether a blob has to be sent.
 func (s watchedStore) Info(ctx context.Context, dgst digest.Digest) (content.Info, error) {
+	s.layout.taken.ask(ctx, dgst)
 	info, err := s.Store.Info(ctx, dgst)
 	if err != nil && s.layout.fetch(dgst) {
 		return s.Store.Info(ctx, dgst)

@@ -63,10 +63,11 @@ func (t *tap) Write(p []byte) (int, error) {
 }
 
 // newTap prepares to check a digest
-// (https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests).
+// (https://github.com/opencontainers/image-spec/blob/main/descriptor.md#digests),
+// or to tell one, which is SHA-256 in all images that are packed now.
 func newTap(digest string) *tap {
 	switch algorithm, _, _ := strings.Cut(digest, ":"); algorithm {
-	case "sha256":
+	case "", "sha256":
 		return &tap{hash: sha256.New()}
 	case "sha512":
 		return &tap{hash: sha512.New()}
@@ -80,8 +81,11 @@ func (t *tap) is(digest string) bool {
 	return t.hash != nil && encoded == hex.EncodeToString(t.hash.Sum(nil))
 }
 
+// digest is that of what was seen, if the tap was made for none.
+func (t *tap) digest() string { return "sha256:" + hex.EncodeToString(t.hash.Sum(nil)) }
+
 // inspect reads one blob to its end, whatever it holds. It returns no error:
-// what could not be read is in the record.
+// what could not be read is in the record. A blob without a digest gets its own.
 func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
 	rec = &record{digest: digest, kind: kindOpaque}
 	// The decoders see what a hostile image wrote. If one of them panics, the
@@ -115,7 +119,10 @@ func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
 	if seen.matcher != nil {
 		_ = seen.matcher.Close()
 	}
-	rec.size, rec.verified = seen.size, err == nil && seen.is(digest)
+	if digest == "" && err == nil {
+		rec.digest = seen.digest()
+	}
+	rec.size, rec.verified = seen.size, err == nil && seen.is(rec.digest)
 	if err != nil && len(rec.unread) == 0 {
 		rec.unread = append(rec.unread, err.Error())
 	}

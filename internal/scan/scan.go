@@ -119,8 +119,25 @@ func (s *Scanner) list(g *graph) {
 // for the scan when it is more than a small buffer ahead, and never fails
 // before Close. Bytes that turn out not to have the digest count as not read.
 func (s *Scanner) Blob(digest string) io.WriteCloser {
+	if s.record(digest) != nil { // Unnamed has read it
+		return nopCloser{io.Discard}
+	}
 	return newFeed(func(r io.Reader) { s.keep(s.inspect(digest, r)) })
 }
+
+// Unnamed scans a blob whose digest is not known before its end, such as a layer
+// that is still being packed. What it found counts for the blob that has the
+// digest of the very bytes that were read, and for no other: whatever r gives
+// can make no finding in an image that it is not part of, and hide none.
+func (s *Scanner) Unnamed(r io.Reader) {
+	if rec := s.inspect("", r); rec.verified {
+		s.keep(rec)
+	}
+}
+
+type nopCloser struct{ io.Writer }
+
+func (nopCloser) Close() error { return nil }
 
 // keep remembers a record, unless a better one of the same blob is there.
 func (s *Scanner) keep(r *record) {
