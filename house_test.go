@@ -63,6 +63,7 @@ var layers = map[string]layer{
 var importers = map[string][]string{
 	"filippo.io/age":                         {"internal/source"},
 	"github.com/containerd/containerd":       {"internal/buildkit", "internal/image"},
+	"github.com/containerd/platforms":        {"internal/buildkit"},
 	"github.com/containerd/console":          {"internal/buildkit", "cmd/secure-build"},
 	"github.com/sirupsen/logrus":             {"internal/buildkit"}, // to quiet it
 	"google.golang.org/grpc/grpclog":         {"internal/buildkit"}, // to quiet it
@@ -74,6 +75,8 @@ var importers = map[string][]string{
 	"github.com/google/shlex":                {"internal/source"},
 	"github.com/klauspost/compress":          {"internal/image", "internal/scan"},
 	"github.com/moby/buildkit":               {"internal/buildkit"},
+	"github.com/moby/patternmatcher":         {"internal/buildkit"}, // as BuildKit reads .dockerignore
+	"mvdan.cc/sh":                            {"internal/buildkit"}, // what a RUN prints and keeps
 	"github.com/opencontainers/":             {"internal/buildkit", "internal/image"},
 	"github.com/owenrumney/go-sarif":         {"internal/report"},
 	"github.com/spf13/":                      {"cmd/secure-build"},

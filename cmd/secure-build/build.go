@@ -67,9 +67,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(err)
 	b.rescan = flag("rescan")
 	b.request.Tags, b.request.NoCache, b.request.Pull = o.list("tag"), flag("no-cache"), flag("pull")
-	for _, p := range o.list("platform") {
-		b.request.Platforms = append(b.request.Platforms, strings.Split(p, ",")...)
-	}
+	b.request.Platforms = platforms(o)
 	b.request.Labels, err = config.Pairs("label", o.list("label"), nil)
 	check(err)
 	b.tags, err = push.ParseTags(b.request.Tags)

@@ -39,6 +39,7 @@ type build struct {
 	iidFile      string
 	reportDir    string
 
+	checked buildkit.Checked
 	set     secret.Set
 	index   *index.Index
 	vault   *vault.Vault
@@ -64,7 +65,10 @@ func (b *build) steps() pipeline.Steps {
 	}
 }
 
-func (b *build) check(ctx context.Context) error { return b.contract(ctx, b.secrets, b.request) }
+func (b *build) check(ctx context.Context) (err error) {
+	b.checked, err = b.contract(ctx, b.secrets, b.request, b.FailOn)
+	return err
+}
 
 func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 	defer b.times.start("decrypt")()
@@ -77,8 +81,10 @@ func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 
 func (b *build) mask(set secret.Set) (err error) {
 	b.set = set
-	b.index, err = b.app.mask(set)
-	return err
+	if b.index, err = b.app.mask(set); err != nil {
+		return err
+	}
+	return b.values(b.secrets, b.request, b.checked, set, b.index)
 }
 
 func (b *build) store(_ context.Context, set secret.Set) (err error) {
@@ -114,7 +120,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	}
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
 	b.request.Store = b.layout.Store(b.watch)
-	b.request.Secret = b.vault.Get
+	b.request.Secret = buildkit.Optional(b.vault.Get, b.optional)
 	out, flush := b.output()
 	res, err := b.engine.Solve(ctx, b.request, out)
 	if err = errors.Join(err, flush()); err != nil {
