@@ -48,8 +48,34 @@ func named(patterns []string, name string) bool {
 // Vault, git-crypt, an encrypted PEM key.
 var encrypted = regexp.MustCompile(`ENC\[AES256_GCM,|^age-encryption\.org/|^-----BEGIN AGE ENCRYPTED FILE-----|^\$ANSIBLE_VAULT;|^\x00GITCRYPT\x00|-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED`)
 
-// setting is a line of a dotenv, INI, YAML, JSON or .npmrc file.
-var setting = regexp.MustCompile(`(?m)^[ \t{]*(?:export[ \t]+)?["']?([\w.:/@-]+?)["']?[ \t]*[:=][ \t]*["']?([^\s"',]+)["']?`)
+// jsonSetting is a setting whose value is a string, in JSON on any number of lines.
+var jsonSetting = regexp.MustCompile(`"([^"\\]+)"\s*:\s*"([^"\\]*)`)
+
+// settings lists the names and values of a JSON document, or of the lines of a
+// dotenv, INI, YAML or .npmrc file.
+func settings(text string) [][2]string {
+	var all [][2]string
+	if t := strings.TrimSpace(text); strings.HasPrefix(t, "{") || strings.HasPrefix(t, "[{") {
+		for _, m := range jsonSetting.FindAllStringSubmatch(t, -1) {
+			all = append(all, [2]string{m[1], m[2]})
+		}
+		return all
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimPrefix(strings.TrimLeft(strings.TrimSpace(line), "- "), "export ")
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok || strings.Contains(name, ": ") { // YAML with = in the value
+			name, value, ok = strings.Cut(line, ": ")
+		}
+		if ok && !strings.ContainsAny(strings.TrimSpace(name), " \t") {
+			all = append(all, [2]string{strings.Trim(strings.TrimSpace(name), `"'`), strings.TrimSpace(value)})
+		}
+	}
+	return all
+}
 
 var netrc = regexp.MustCompile(`(?m)\bpassword[ \t\n]+\S`)
 
@@ -71,9 +97,8 @@ func contents(name, text string) (what string, sure bool) {
 	case named([]string{".htpasswd", ".pgpass"}, name) && strings.Contains(text, ":"):
 		return "passwords", false
 	}
-	for _, m := range setting.FindAllStringSubmatch(text, -1) {
-		key := m[1]
-		if tells(key) && !harmless(m[2]) {
+	for _, s := range settings(text) {
+		if key := s[0]; tells(key) && !harmless(s[1]) {
 			return "a setting named " + key[strings.LastIndexAny(key, ":/")+1:], false
 		}
 	}

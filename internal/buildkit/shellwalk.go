@@ -80,11 +80,22 @@ func (w *walker) command(cmd syntax.Command, input string, shown bool) string {
 		}
 		return first
 	}
+	if d, ok := cmd.(*syntax.DeclClause); ok {
+		w.declare(d, shown)
+		return ""
+	}
 	// Blocks, loops, conditions, functions: what is in them is looked at alone.
 	if cmd != nil {
 		syntax.Walk(cmd, func(n syntax.Node) bool {
-			if s, ok := n.(*syntax.Stmt); ok {
-				w.stmt(s, shown)
+			switch n := n.(type) {
+			case *syntax.Stmt:
+				w.stmt(n, shown)
+				return false
+			case *syntax.CmdSubst:
+				w.stmts(n.Stmts, false)
+				return false
+			case *syntax.ProcSubst:
+				w.stmts(n.Stmts, false)
 				return false
 			}
 			return true
@@ -180,10 +191,26 @@ func dumps(name string, args []*syntax.Word) bool {
 	switch name {
 	case "env", "set":
 		return len(args) == 0
-	case "export", "declare":
-		return len(args) == 0 || len(args) == 1 && literal(args[0]) == "-p"
 	}
 	return false
+}
+
+// declare walks export, declare and local: with -p or with nothing they show all.
+func (w *walker) declare(d *syntax.DeclClause, shown bool) {
+	all := len(d.Args) == 0
+	for _, a := range d.Args {
+		if a.Value == nil {
+			continue
+		}
+		if a.Naked && literal(a.Value) == "-p" {
+			all = true
+		} else if w.inWord(a.Value) != "" {
+			w.expands = true
+		}
+	}
+	if id := w.environment(d.Variant.Value, nil); all && shown && id != "" {
+		w.printed(id, d.Variant.Value)
+	}
 }
 
 // environment is the secret that a look at the environment shows.
