@@ -42,11 +42,11 @@ func CheckValues(req Request, checked Checked, optional []string, known Known) (
 	}
 	for _, a := range attrs {
 		for _, name := range slices.Sorted(maps.Keys(a)) {
-			for _, text := range []string{a[name], name} {
-				if id, ok := known.Find(text); ok {
-					c.option(name, id, checked.args)
-					break
-				}
+			if id, ok := known.Find(name); ok { // the name must not be shown either
+				kind, _, _ := strings.Cut(name, ":")
+				c.problem(finding.Error, RuleValue, 0, "names are recorded in the image too", "the name of a %s holds the value of the secret %q", kind, id)
+			} else if id, ok := known.Find(a[name]); ok {
+				c.option(name, id, checked.args)
 			}
 		}
 	}
