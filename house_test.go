@@ -78,6 +78,8 @@ var importers = map[string][]string{
 	"github.com/google/shlex":                {"internal/source"},
 	"github.com/klauspost/compress":          {"internal/image", "internal/scan"},
 	"github.com/moby/buildkit":               {"internal/buildkit"},
+	"github.com/moby/patternmatcher":         {"internal/buildkit"}, // as BuildKit reads .dockerignore
+	"mvdan.cc/sh":                            {"internal/buildkit"}, // what a RUN prints and keeps
 	"github.com/opencontainers/":             {"internal/buildkit", "internal/image"},
 	"github.com/owenrumney/go-sarif":         {"internal/report"},
 	"github.com/spf13/":                      {"cmd/secure-build"},

@@ -115,7 +115,14 @@ run 'export DATABASE_URL="$(sops decrypt --extract '\''["DATABASE_URL"]'\'' depl
 run 'export DEPLOY_TOKEN="$(sops decrypt --extract '\''["DEPLOY_TOKEN"]'\'' deploy.env)"'
 code=0
 run "secure-build build $secrets --sops deploy.env --build-arg DATABASE_URL --build-arg DEPLOY_TOKEN \\
-    -f app/leaky/Dockerfile -t $image --push --report-dir report app" || code=$?
+    -f app/leaky/Dockerfile -t $image --push app" || code=$?
+note "exit code: $code"
+[ "$code" = 3 ] || fail 'want exit code 3'
+
+title 'The same with the two values in the Dockerfile, where no option shows them'
+sed -i "s|^ARG DEPLOY_TOKEN$|&=$DEPLOY_TOKEN|; s|^ARG DATABASE_URL$|&=$DATABASE_URL|" app/leaky/Dockerfile
+code=0
+run "secure-build build $secrets --sops deploy.env -f app/leaky/Dockerfile -t $image --push --report-dir report app" || code=$?
 note "exit code: $code"
 [ "$code" = 2 ] || fail 'want exit code 2'
 run 'ls report'

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/org/secure-build/internal/buildkit"
@@ -22,6 +21,7 @@ import (
 type secrets struct {
 	refs         []source.Ref
 	sources      source.Options
+	optional     []string // ids that may be missing or empty
 	vaultOptions vault.Options
 }
 
@@ -53,11 +53,11 @@ func (a *app) readSecrets(o options) (secrets, error) {
 		refs, err := source.ParseValues(values.Env(), s.sources)
 		s.refs, errs = append(s.refs, refs...), append(errs, err)
 	}
-	if o.has("secret-values") {
-		errs = append(errs, s.readInputs(o))
-	}
 	if o.has("allow-key-source") { // check decrypts nothing
 		s.sources.AllowKeySource = o.list("allow-key-source")
+	}
+	if o.has("optional-secret") {
+		s.optional = o.list("optional-secret")
 	}
 	if !o.has("require-ram") { // nor does scan keep anything
 		return s, errors.Join(errs...)
@@ -131,33 +131,6 @@ func (a *app) mask(set secret.Set) (*index.Index, error) {
 		a.warn("too short or too common to be masked or searched for: %s", strings.Join(weak, ", "))
 	}
 	return x, nil
-}
-
-// contract holds the Dockerfile against the names of the secrets, which need
-// no key.
-func (a *app) contract(ctx context.Context, s secrets, req buildkit.Request) error {
-	var ids []string
-	var errs []error
-	for _, ref := range s.refs {
-		names, err := source.Names(ref, s.sources)
-		ids, errs = append(ids, names...), append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	if req.Remote() {
-		a.warn("the Dockerfile is fetched by BuildKit: a secret that it mounts and that no source gives ends the build, not this check")
-		return nil
-	}
-	mounted, err := buildkit.Contract(ctx, req, ids)
-	if err != nil {
-		return err
-	}
-	unused := slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(mounted, id) || strings.HasPrefix(id, gitToken) })
-	if len(unused) > 0 {
-		a.warn("no step mounts %s", strings.Join(unused, ", "))
-	}
-	return nil
 }
 
 func (a *app) warn(format string, args ...any) {

@@ -44,6 +44,7 @@ type build struct {
 	reportDir    string
 	archive      io.Writer // where an output to "-" goes
 
+	checked buildkit.Checked
 	set     secret.Set
 	index   *index.Index
 	vault   *vault.Vault
@@ -71,11 +72,15 @@ func (b *build) steps() pipeline.Steps {
 	}
 }
 
-func (b *build) check(ctx context.Context) error { return b.contract(ctx, b.secrets, b.request) }
+func (b *build) check(ctx context.Context) (err error) {
+	b.checked, err = b.contract(ctx, b.secrets, b.request, b.FailOn)
+	return err
+}
 
 func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 	defer b.times.start("decrypt")()
 	set, err := b.load(ctx, b.secrets)
+	err = errors.Join(err, os.Unsetenv(valuesEnv)) // nothing that we start may inherit it
 	if err == nil {
 		err = b.hideKeys(&set)
 	}
@@ -88,8 +93,10 @@ func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 
 func (b *build) mask(set secret.Set) (err error) {
 	b.set = set
-	b.index, err = b.app.mask(set)
-	return err
+	if b.index, err = b.app.mask(set); err != nil {
+		return err
+	}
+	return b.values(b.secrets, b.request, b.checked, set, b.index)
 }
 
 func (b *build) store(_ context.Context, set secret.Set) (err error) {
@@ -120,7 +127,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
 	b.layout.Borrow(b.engine.Blobs)
 	b.request.Store = b.layout.Store(b.watch)
-	b.request.Secret = b.vault.Get
+	b.request.Secret = buildkit.Optional(b.vault.Get, b.optional)
 	if b.request.Outputs.Files != nil {
 		if b.files, err = b.layout.Files(); err != nil {
 			return img, err

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -206,56 +205,6 @@ func TestConnectNamesTheAddress(t *testing.T) {
 	_, err := Connect(t.Context(), EngineOptions{Builders: []string{"unix:///nonexistent/bk.sock"}, Getenv: func(string) string { return "" }})
 	if err == nil || !strings.Contains(err.Error(), "unix:///nonexistent/bk.sock") || len(hint.Of(err)) == 0 {
 		t.Errorf("got %v with hints %v, want the address and a hint", err, hint.Of(err))
-	}
-}
-
-func TestContract(t *testing.T) {
-	tests := []struct {
-		name, dockerfile string
-		req              Request
-		ids              []string
-		mounted          string
-		err, hint        string
-	}{
-		{"all there", "FROM scratch\nRUN --mount=type=secret,id=a --mount=type=secret,id=b,env=B x\n", Request{}, []string{"a", "b"}, "a b", "", ""},
-		{"typo", "FROM scratch\n\nRUN --mount=type=secret,id=npm_tokn x\n", Request{}, []string{"npm_token"}, "npm_tokn", `Dockerfile:3: no source gives the secret "npm_tokn"`, `did you mean "npm_token"?`},
-		{"no secrets at all", "FROM scratch\nRUN --mount=type=secret,id=a x\n", Request{}, nil, "a", `"a"`, "no secrets were given"},
-		{"none near", "FROM scratch\nRUN --mount=type=secret,id=database x\n", Request{}, []string{"npm"}, "database", `"database"`, "there are npm"},
-		{"another stage's", "FROM scratch AS other\nRUN --mount=type=secret,id=a x\nFROM scratch\nRUN x\n", Request{}, nil, "", "", ""},
-		{"target", "FROM scratch AS one\nRUN --mount=type=secret,id=a x\nFROM scratch\nRUN x\n", Request{Target: "one"}, nil, "a", `Dockerfile:2`, "no secrets"},
-		{"copied stage", "FROM scratch AS one\nRUN --mount=type=secret,id=a x\nFROM scratch\nCOPY --from=one /x /x\n", Request{}, nil, "a", `Dockerfile:2`, "no secrets"},
-		{"arg in id", "FROM scratch\nARG E=dev\nRUN --mount=type=secret,id=key_${E} x\n", Request{BuildArgs: map[string]string{"E": "prod"}}, []string{"key_dev"}, "key_prod", `"key_prod"`, "key_dev"},
-		{"heredoc", "FROM scratch\nRUN --mount=type=secret,id=a <<EOF\nx\nEOF\n", Request{}, nil, "a", `Dockerfile:2`, ""},
-		{"base image", "FROM registry.example.com/base\nRUN --mount=type=secret,id=a x\n", Request{}, []string{"a"}, "a", "", ""},
-		{"not a Dockerfile", "HELLO\n", Request{}, nil, "", "reading Dockerfile", ""},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
-			if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(tt.dockerfile), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			tt.req.Context = dir
-			mounted, err := Contract(t.Context(), tt.req, tt.ids)
-			if got := strings.Join(mounted, " "); got != tt.mounted {
-				t.Errorf("mounted: got %q, want %q", got, tt.mounted)
-			}
-			if tt.err == "" {
-				if err != nil {
-					t.Errorf("got %v", err)
-				}
-				return
-			}
-			if err == nil || !strings.Contains(err.Error(), tt.err) {
-				t.Fatalf("got %v, want %q", err, tt.err)
-			}
-			if !strings.Contains(strings.Join(hint.Of(err), "\n"), tt.hint) {
-				t.Errorf("hints: got %q, want %q", hint.Of(err), tt.hint)
-			}
-			if tt.mounted != "" && !errors.Is(err, ErrContract) {
-				t.Error("the error does not wrap ErrContract")
-			}
-		})
 	}
 }
 

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,12 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/moby/buildkit/client/llb/sourceresolver"
-	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
-	"github.com/moby/buildkit/frontend/dockerui"
-	"github.com/moby/buildkit/frontend/subrequests/outline"
-	"github.com/opencontainers/go-digest"
+	"github.com/moby/buildkit/frontend/dockerfile/instructions"
+	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
 )
 
@@ -22,34 +22,178 @@ import (
 // Nothing was built.
 var ErrContract = errors.New("the Dockerfile and the secrets do not fit")
 
-// maxDockerfile bounds what is read of a Dockerfile, in bytes. BuildKit's own
-// parser takes no line over 1 MiB.
-const maxDockerfile = 4 << 20
+// maxCheckTime bounds a check. The frontend does not look at its context.
+const maxCheckTime = time.Minute
 
-// Contract holds the secrets that the target's stages mount against the ids
-// that there are, without a daemon and without a key (I7). Every mount counts,
-// whether it says required=true or not: without that, BuildKit mounts nothing
-// for an unknown id and the build passes. The result is the ids that are
-// mounted; errors wrap ErrContract and name line and nearest id.
-func Contract(ctx context.Context, req Request, ids []string) (mounted []string, err error) {
-	o, err := outlineOf(ctx, req)
+// Given is what there is to hold a Dockerfile against. No value is in it.
+type Given struct {
+	IDs      []string // of the secrets that the sources give
+	Optional []string // ids that may be missing or empty (--optional-secret)
+}
+
+// A Mount is one use of a secret that the build would make.
+type Mount struct {
+	ID   string `json:"id"`
+	Line int    `json:"line"`          // of the Dockerfile, from 1; of the FROM where an ONBUILD of the base mounts it
+	Env  bool   `json:"env,omitempty"` // as a variable, not as a file
+
+	Required bool `json:"required,omitempty"` // it says required=true
+}
+
+// Checked is what the check of a Dockerfile came to.
+type Checked struct {
+	File     string // the Dockerfile's name, as problems have it
+	Mounts   []Mount
+	Problems []finding.Problem
+
+	args map[string]int // build arguments that it declares, with the line
+}
+
+// Check holds a Dockerfile against the secrets that there are, and looks for
+// mistakes that let secrets out, without a daemon, a network or a key (I7).
+//
+// Every mount counts, whether it says required=true or not: without that,
+// BuildKit mounts nothing for an unknown id and the build passes. An error is a
+// Dockerfile that cannot be read; what is wrong in one that can is a Problem.
+func Check(ctx context.Context, req Request, given Given) (Checked, error) {
+	dt, err := readDockerfile(req)
 	if err != nil {
-		return nil, err
+		return Checked{}, err
 	}
-	var errs []error
-	for _, s := range o.Secrets {
-		mounted = append(mounted, s.Name)
-		if slices.Contains(ids, s.Name) {
+	opt, err := (&Engine{}).options(req)
+	if err != nil {
+		return Checked{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, maxCheckTime)
+	defer cancel()
+	type outcome struct {
+		Checked
+		err error
+	}
+	done := make(chan outcome, 1)
+	go func() { // the frontend does not look at its context
+		c := checking{file: filepath.Base(req.dockerfile()), text: dt, req: req, given: given, rehearsal: &rehearsal{opt: opt}}
+		checked, err := c.check(ctx)
+		done <- outcome{checked, err}
+	}()
+	select {
+	case o := <-done:
+		return o.Checked, o.err
+	case <-ctx.Done():
+		err := fmt.Errorf("reading %s: %w", filepath.Base(req.dockerfile()), ctx.Err())
+		return Checked{}, hint.Wrap(err, "BuildKit's own reader needs more than %s for it; are there stages that copy from one another many times?", maxCheckTime)
+	}
+}
+
+// checking is one check under way.
+type checking struct {
+	*rehearsal
+	file     string // the Dockerfile's name, as messages have it
+	text     []byte
+	req      Request
+	given    Given
+	problems []finding.Problem
+}
+
+// problem notes one.
+func (c *checking) problem(severity finding.Severity, rule string, line int, remedy, format string, args ...any) {
+	c.problems = append(c.problems, finding.Problem{
+		Rule: rule, Severity: severity, File: c.file, Line: line, Message: fmt.Sprintf(format, args...), Remedy: remedy,
+	})
+}
+
+func (c *checking) check(ctx context.Context) (Checked, error) {
+	checked := Checked{File: c.file}
+	err := c.read(ctx, &checked)
+	if other := foreign(c.text, c.req.BuildArgs); other != "" {
+		c.syntax(other, err)
+	} else if err != nil {
+		return checked, c.unreadable(err)
+	}
+	checked.Problems = finding.SortProblems(c.problems)
+	return checked, nil
+}
+
+// read reads the Dockerfile and collects everything that is wrong with it.
+func (c *checking) read(ctx context.Context, checked *Checked) error {
+	tree, err := parser.Parse(bytes.NewReader(c.text))
+	if err != nil {
+		return err
+	}
+	if err := bounded(tree.AST, c.req.BuildArgs); err != nil {
+		return err
+	}
+	parts, ignored, err := c.parts(ctx)
+	if err != nil {
+		return err
+	}
+	stages, globals, err := instructions.Parse(tree.AST, nil)
+	if err != nil {
+		return err
+	}
+	var graphs []graph
+	for _, def := range parts {
+		graphs = append(graphs, newGraph(def))
+	}
+	checked.Mounts, checked.args = mounts(graphs), declared(stages, globals)
+	c.missing(checked.Mounts)
+	c.unused(checked.Mounts)
+	c.mistakes(stages, globals)
+	c.steps(graphs)
+	if err := c.copies(ctx, graphs, ignored); err != nil {
+		return err
+	}
+	return c.buildChecks(ctx, stages)
+}
+
+// unreadable says where a Dockerfile cannot be read.
+func (c *checking) unreadable(err error) error {
+	place := c.file
+	var at *parser.LocationError
+	if errors.As(err, &at) && len(at.Locations) > 0 && len(at.Locations[0]) > 0 && at.Locations[0][0].Start.Line > 0 && !strings.Contains(err.Error(), " line ") {
+		place = fmt.Sprintf("%s:%d", c.file, at.Locations[0][0].Start.Line)
+	}
+	return fmt.Errorf("reading %s: %w", place, err)
+}
+
+// missing finds the mounts that no source serves.
+func (c *checking) missing(mounts []Mount) {
+	for _, m := range mounts {
+		if slices.Contains(c.given.IDs, m.ID) || slices.Contains(c.given.Optional, m.ID) && !m.Required {
 			continue
 		}
-		where := filepath.Base(req.dockerfile())
-		if s.Location != nil && len(s.Location.Ranges) > 0 && s.Location.Ranges[0].Start != nil {
-			where = fmt.Sprintf("%s:%d", where, s.Location.Ranges[0].Start.Line)
-		}
-		err := fmt.Errorf("%w: %s: no source gives the secret %q", ErrContract, where, s.Name)
-		errs = append(errs, hint.Wrap(err, "%s", missing(s.Name, ids)))
+		c.problem(finding.Error, RuleMissing, m.Line, missing(m.ID, c.given.IDs), "no source gives the secret %q%s", m.ID, c.by(m))
 	}
-	return mounted, errors.Join(errs...)
+}
+
+// by says where a mount is that is not in the line that it is blamed on.
+func (c *checking) by(m Mount) string {
+	lines := strings.Split(string(c.text), "\n")
+	if m.Line < 1 || m.Line > len(lines) {
+		return ""
+	}
+	if first, _, _ := strings.Cut(strings.TrimSpace(lines[m.Line-1]), " "); strings.EqualFold(first, "FROM") {
+		return ", which an ONBUILD of the base mounts"
+	}
+	return ""
+}
+
+// unused finds what is given and mounted nowhere.
+func (c *checking) unused(mounts []Mount) {
+	var unused []string
+	for _, id := range c.given.IDs {
+		if !asksItself(id) && !slices.ContainsFunc(mounts, func(m Mount) bool { return m.ID == id }) {
+			unused = append(unused, id)
+		}
+	}
+	if len(unused) > 0 {
+		c.problem(finding.Warning, RuleUnused, 0, "", "no step mounts %s", strings.Join(unused, ", "))
+	}
+	for _, id := range c.given.Optional {
+		if !slices.ContainsFunc(mounts, func(m Mount) bool { return m.ID == id }) {
+			c.problem(finding.Warning, RuleUnused, 0, "", "--optional-secret %s: no step mounts it", id)
+		}
+	}
 }
 
 // missing says what to do about an id that no source gives.
@@ -60,24 +204,7 @@ func missing(id string, ids []string) string {
 	if len(ids) == 0 {
 		return fmt.Sprintf("no secrets were given: name them with --sops FILE or --secret id=%s,src=FILE", id)
 	}
-	return fmt.Sprintf("there are %s; add one with --sops or --secret id=%s,src=FILE", strings.Join(ids, ", "), id)
-}
-
-// outlineOf asks the Dockerfile frontend, in our own process, what the target
-// needs: it knows stages, heredocs and ids with build args in them.
-func outlineOf(ctx context.Context, req Request) (*outline.Outline, error) {
-	dt, err := readDockerfile(req)
-	if err != nil {
-		return nil, err
-	}
-	o, err := dockerfile2llb.Dockerfile2Outline(ctx, dt, dockerfile2llb.ConvertOpt{
-		Config:       dockerui.Config{BuildArgs: req.BuildArgs, Target: req.Target},
-		MetaResolver: noBase{},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", filepath.Base(req.dockerfile()), err)
-	}
-	return o, nil
+	return fmt.Sprintf("there are %s; add one with --sops or --secret id=%s,src=FILE, or say --optional-secret %s", strings.Join(ids, ", "), id, id)
 }
 
 func readDockerfile(req Request) ([]byte, error) {
@@ -105,13 +232,4 @@ func readDockerfile(req Request) ([]byte, error) {
 		return nil, fmt.Errorf("reading the Dockerfile: %s is larger than %d bytes", name, maxDockerfile)
 	}
 	return dt, nil
-}
-
-// noBase answers for every base image that nothing is known of it: the check
-// must not need a network. (ONBUILD instructions of a base image are seen by
-// the build itself, where an unknown id is an error too.)
-type noBase struct{}
-
-func (noBase) ResolveImageConfig(_ context.Context, ref string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) {
-	return ref, "", []byte(`{"os":"linux","architecture":"amd64"}`), nil
 }

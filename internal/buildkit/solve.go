@@ -196,12 +196,17 @@ func (s store) GetSecret(_ context.Context, id string) ([]byte, error) {
 	if !errors.Is(err, os.ErrNotExist) {
 		return v, err
 	}
-	for _, own := range []string{"GIT_AUTH_HEADER", "GIT_AUTH_TOKEN", "HTTP_AUTH_HEADER_", "HTTP_AUTH_TOKEN_"} {
-		if strings.HasPrefix(id, own) {
-			return nil, secrets.ErrNotFound
-		}
+	if asksItself(id) {
+		return nil, secrets.ErrNotFound
 	}
 	return nil, fmt.Errorf("the build asks for a secret %q that no source gives", id)
+}
+
+// asksItself says whether BuildKit asks for an id when it fetches something,
+// without any step that mounts it.
+func asksItself(id string) bool {
+	return slices.ContainsFunc([]string{"GIT_AUTH_HEADER", "GIT_AUTH_TOKEN", "HTTP_AUTH_HEADER_", "HTTP_AUTH_TOKEN_"},
+		func(own string) bool { return strings.HasPrefix(id, own) })
 }
 
 // rootOf reads the descriptor of the image from the exporter's response.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
@@ -37,14 +36,7 @@ func Steps(req Request) []Step {
 	if err != nil || len(stages) == 0 {
 		return nil
 	}
-	at := len(stages) - 1
-	if req.Target != "" {
-		if at = stageAt(stages, req.Target, len(stages)); at < 0 { // a stage's number serves too
-			if at, err = strconv.Atoi(req.Target); err != nil || at < 0 || at >= len(stages) {
-				return nil
-			}
-		}
-	}
+	at := targetOf(stages, req.Target)
 	var steps []Step
 	for target := at; at >= 0; at = stageAt(stages, stages[at].BaseName, at) {
 		own, triggers := stepsOf(stages[at])

@@ -18,7 +18,7 @@ var mainline = regexp.MustCompile(`^(docker\.io/)?docker/dockerfile:1(\.\d+){0,2
 // for docker/dockerfile:1, so that nothing has to be pulled for it. A frontend
 // that is given a command line does not look for another (frontend/dockerfile/builder).
 func serve(req Request, attrs map[string]string) {
-	if ref := syntax(req); mainline.MatchString(ref) {
+	if ref := frontendOf(req); mainline.MatchString(ref) {
 		attrs["cmdline"] = ref
 	}
 }
@@ -26,7 +26,7 @@ func serve(req Request, attrs map[string]string) {
 // Newer says which version of the Dockerfile's language is asked for if it is
 // newer than the one that we know, as in # syntax=docker/dockerfile:1.99.
 func Newer(req Request) (asked, known string) {
-	ref := syntax(req)
+	ref := frontendOf(req)
 	_, asked, _ = strings.Cut(ref, ":")
 	if known = version.Version(); !mainline.MatchString(ref) || minor(asked) <= minor(known) {
 		return "", ""
@@ -44,9 +44,9 @@ func minor(v string) int {
 	return n
 }
 
-// syntax is the image that the Dockerfile, or its build argument, wants to be
+// frontendOf is the image that the Dockerfile, or its build argument, wants to be
 // read by; "" for none.
-func syntax(req Request) string {
+func frontendOf(req Request) string {
 	if ref, ok := req.BuildArgs["BUILDKIT_SYNTAX"]; ok {
 		ref, _, _ = strings.Cut(strings.TrimSpace(ref), " ")
 		return ref

@@ -80,17 +80,22 @@ var inputs = []Option{
 		Usage: "token for contexts that are fetched from GitHub: the secret GIT_AUTH_TOKEN, where no other is given"},
 }
 
-// dockerfile is the part that says which Dockerfile is meant.
+// dockerfile is the part that says which Dockerfile is meant, and what the check
+// of it lets pass.
 var dockerfile = []Option{
+	{Flag: "optional-secret", Kind: List, Arg: "ID", Group: GroupSecrets,
+		Usage: "secret that a step mounts and that may be missing or empty"},
 	{Flag: "file", Short: "f", Kind: String, Arg: "FILE", Group: GroupBuild, Usage: "Dockerfile (default CONTEXT/Dockerfile)"},
 	{Flag: "target", Kind: String, Arg: "STAGE", Group: GroupBuild, Usage: "stage to build"},
 	{Flag: "build-arg", Kind: List, Arg: "NAME[=VALUE]", Group: GroupBuild, Usage: "build argument; without a value it is taken from the environment"},
 }
 
+var platform = Option{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index"}
+
 // scan is the part that says what a scan looks for and what blocks.
 var scan = []Option{
 	{Flag: "fail-on", Kind: String, Default: "error", Arg: "known-value|error|warning", Group: GroupScan,
-		Usage: "what blocks: only the values of the given secrets, patterns that are sure too, or everything that is found"},
+		Usage: "what blocks: only the values of the given secrets, patterns and mistakes that are sure too, or everything that is found"},
 	{Flag: "baseline", Kind: String, Arg: "FILE", Group: GroupScan,
 		Usage: "findings of patterns that were looked at and accepted, with a reason and an expiry date; a value of a given secret cannot be accepted"},
 	{Flag: "no-patterns", Kind: Bool, Group: GroupScan, Usage: "look for the values of the given secrets only"},
@@ -119,7 +124,7 @@ var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, [
 		Usage: "another context, or another image for a base: a folder, oci-layout://DIR[:TAG], docker-image://REF, target:STAGE, or a git or https address"},
 	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupBuild, Usage: "name of the image, such as registry.example.com/team/app:1.2"},
 	{Flag: "label", Kind: List, Arg: "NAME=VALUE", Group: GroupBuild, Usage: "label of the image"},
-	{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index"},
+	platform,
 	{Flag: "no-cache", Kind: Bool, Group: GroupBuild, Usage: "run every step again"},
 	{Flag: "no-cache-filter", Kind: List, Arg: "STAGE", Group: GroupBuild, Usage: "run every step of a stage again"},
 	{Flag: "pull", Kind: Bool, Group: GroupBuild, Usage: "ask the registry for newer base images"},
@@ -165,7 +170,11 @@ var Exec = slices.Concat(secrets, []Option{
 })
 
 // Check is the table of "secure-build check".
-var Check = slices.Concat(secrets[:3:3], inputs[:3:3], dockerfile)
+var Check = slices.Concat(secrets[:3:3], inputs[:3:3], dockerfile, []Option{
+	platform,
+	scan[0],
+	{Flag: "json", Kind: Bool, Group: GroupOutput, Usage: "print JSON"},
+})
 
 // Scan is the table of "secure-build scan".
 var Scan = slices.Concat(secrets[:4:4], scan, []Option{
