@@ -48,7 +48,7 @@ func (a *app) buildCommand() *cobra.Command {
 			if method := opts.text("call"); method != "build" {
 				return b.call(cmd.Context(), method)
 			}
-			res, err := pipeline.Run(cmd.Context(), pipeline.Plan{Push: b.push || len(b.request.Outputs.Targets) > 0}, b.steps())
+			res, err := pipeline.Run(cmd.Context(), pipeline.Plan{Push: len(b.request.Outputs.Targets) > 0}, b.steps())
 			return notClean(err, res.Report)
 		},
 	}

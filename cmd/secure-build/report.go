@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -106,7 +107,16 @@ func (b *build) writeMetadata(img pipeline.Image) error {
 	if b.metadataFile == "" {
 		return nil
 	}
-	data, err := buildkit.MetadataJSON(img.Metadata)
+	root, err := b.layout.Root()
+	if err != nil {
+		return err
+	}
+	all, err := buildkit.Provenance(root, b.getenv("BUILDX_METADATA_PROVENANCE"), b.layout.Open)
+	if err != nil {
+		return fmt.Errorf("writing the metadata: %w", err)
+	}
+	maps.Copy(all, img.Metadata)
+	data, err := buildkit.MetadataJSON(all)
 	if err != nil {
 		return fmt.Errorf("writing the metadata: %w", err)
 	}

@@ -58,8 +58,10 @@ func (b *build) readOutputs(o options) error {
 	if load && !outputs.Has(buildkit.OutputDocker) {
 		outputs.Targets = append(outputs.Targets, buildkit.Target{Type: buildkit.OutputDocker})
 	}
-	b.request.Outputs = outputs
-	b.push = push1 || outputs.Has(buildkit.OutputPush)
+	if push1 && !outputs.Has(buildkit.OutputPush) {
+		outputs.Targets = append(outputs.Targets, buildkit.Target{Type: buildkit.OutputPush})
+	}
+	b.request.Outputs, b.push = outputs, outputs.Has(buildkit.OutputPush)
 	tags := commas(o.list("tag"))
 	for _, t := range outputs.Targets {
 		if b.byDigest = b.byDigest || t.ByDigest; len(tags) == 0 && t.Name != "" {

@@ -43,6 +43,8 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"canary":          with((*scene).canaryCmd),
+			"docker-engine":   with((*scene).dockerEngineCmd),
+			"docker-images":   with((*scene).dockerImagesCmd),
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
@@ -58,6 +60,7 @@ func TestScripts(t *testing.T) {
 			"registry-log":    with((*scene).registryLogCmd),
 			"registry-login":  with((*scene).registryLoginCmd),
 			"registry-writes": with((*scene).registryWritesCmd),
+			"setenv":          with((*scene).setenvCmd),
 			"shell":           with((*scene).shellCmd),
 			"standin":         with((*scene).standInCmd),
 			"standin-writes":  with((*scene).standInWritesCmd),
@@ -80,6 +83,7 @@ type scene struct {
 	registry *recorder
 	services *standIn // nil until a script asks for it
 	gitlab   gitlabtest.Server
+	engine   *engine // a stand-in for Docker
 	canaries []canary
 	vars     []string // names of the variables that setup has set
 	runs     []run

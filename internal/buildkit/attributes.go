@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/sshforward/sshprovider"
 	"github.com/moby/buildkit/util/entitlements"
@@ -66,6 +67,10 @@ func (r Request) exports() []client.ExportEntry {
 	image := map[string]string{"tar": "false"}
 	maps.Copy(image, r.Outputs.Image)
 	maps.Copy(image, r.Annotations)
+	if r.Outputs.Has(OutputPush) {
+		// What is only for a registry (inline-only) is part of what goes there.
+		image[string(exptypes.OptKeyForceInlineAttestations)] = "true"
+	}
 	if len(r.Tags) > 0 {
 		image["name"] = strings.Join(r.Tags, ",")
 	}

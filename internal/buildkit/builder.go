@@ -24,7 +24,7 @@ import (
 
 // A node is one daemon, and the platforms that it builds.
 type node struct {
-	name       string // of its builder, "" for a plain address
+	name       string // BUILDER/NODE, "" for a plain address
 	address    string
 	platforms  []string // none for whatever the others do not
 	serverName string
@@ -139,7 +139,7 @@ var errNoExport = errors.New("its driver is docker, which can not hand an image 
 func (b instance) nodes(ctx context.Context) ([]node, error) {
 	var all []node
 	for _, n := range b.Nodes {
-		one := node{name: b.Name}
+		one := node{name: b.Name + "/" + n.Name}
 		for _, p := range n.Platforms {
 			one.platforms = append(one.platforms, platforms.FormatAll(platforms.Normalize(p)))
 		}

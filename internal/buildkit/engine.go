@@ -50,6 +50,7 @@ type Engine struct {
 	client    *client.Client
 	stop      func() error
 	root      string    // of the state of a private daemon
+	node      string    // BUILDER/NODE, if buildx knows it
 	platforms []string  // that it was named for; none for any
 	others    []*Engine // the other builders of this build
 }
@@ -184,8 +185,16 @@ func (n node) dial(ctx context.Context, timeout time.Duration) (*Engine, error) 
 	if err != nil {
 		return nil, err
 	}
-	e.platforms = n.platforms
+	e.platforms, e.node = n.platforms, n.name
 	return e, nil
+}
+
+// label is the engine in the form that buildx has for it, BUILDER/NODE.
+func (e *Engine) label() string {
+	if e.node != "" {
+		return e.node
+	}
+	return "secure-build/" + e.Kind
 }
 
 // String says which daemon it is, for a report.

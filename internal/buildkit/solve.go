@@ -18,6 +18,7 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/identity"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/moby/buildkit/session/secrets"
@@ -101,6 +102,7 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
+	resp.ExporterResponse["buildx.build.ref"] = e.label() + "/" + opt.Ref
 	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base}, nil
 }
 
@@ -135,7 +137,7 @@ func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rota
 		return err
 	})
 	if err := eg.Wait(); err != nil {
-		return nil, nil, explain(err)
+		return nil, nil, e.explain(ctx, req, explain(err))
 	}
 	return resp, base, nil
 }
@@ -143,6 +145,7 @@ func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rota
 // options translates a request for the Dockerfile frontend.
 func (e *Engine) options(req Request) (client.SolveOpt, error) {
 	opt := client.SolveOpt{
+		Ref:           identity.NewID(),
 		FrontendAttrs: req.attributes(),
 		LocalMounts:   map[string]fsutil.FS{},
 		OCIStores:     map[string]content.Store{},
@@ -225,15 +228,19 @@ func rootOf(resp map[string]string) (ocispecs.Descriptor, error) {
 	return desc, nil
 }
 
-// MetadataJSON is the metadata file as buildx and buildctl write it: values
-// that are base64 of a JSON object are shown as the object.
+// MetadataJSON is the metadata file as buildx writes it: values that are JSON
+// are shown as that, most of them in base64.
 func MetadataJSON(resp map[string]string) ([]byte, error) {
 	out := map[string]any{}
 	for k, v := range maps.All(resp) {
 		out[k] = v
 		dt, err := base64.StdEncoding.DecodeString(v)
+		if k == "result.json" {
+			dt, err = []byte(v), nil
+		}
 		var raw map[string]any
-		if err == nil && json.Unmarshal(dt, &raw) == nil && len(raw) > 0 {
+		var list []map[string]any
+		if err == nil && (json.Unmarshal(dt, &raw) == nil && len(raw) > 0 || json.Unmarshal(dt, &list) == nil && len(list) > 0) {
 			out[k] = json.RawMessage(dt)
 		}
 	}
