@@ -65,7 +65,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(err)
 	b.policy, err = a.readPolicy(o)
 	check(err)
-	b.rescan, b.rotates = flag("rescan"), !flag("no-rotation")
+	b.rescan, b.rotates, b.keepLeak = flag("rescan"), !flag("no-rotation"), flag("keep-leak")
 	b.request.Tags, b.request.NoCache, b.request.Pull = o.list("tag"), flag("no-cache"), flag("pull")
 	for _, p := range o.list("platform") {
 		b.request.Platforms = append(b.request.Platforms, strings.Split(p, ",")...)

@@ -46,6 +46,7 @@ type Engine struct {
 	Version string
 
 	client *client.Client
+	trace  *trace // of the last build
 	stop   func() error
 }
 

@@ -70,7 +70,11 @@ type Result struct {
 // Solve builds and exports into req.Store. Everything that BuildKit says on
 // the way goes to out.
 func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, error) {
-	rotation := newRotation(req.Rotate)
+	var err error
+	if e.trace, err = e.begin(ctx); err != nil {
+		return Result{}, err
+	}
+	rotation := newRotation(req.Rotate, e.trace)
 	req.Secret = rotation.secrets(req.Secret)
 	opt, err := e.options(req)
 	if err != nil {
@@ -92,6 +96,7 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 // the diff IDs of the base images' layers.
 func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rotation *rotation, out Output) (resp *client.SolveResponse, base []string, err error) {
 	serve(req, opt.FrontendAttrs)
+	out.trace = e.trace
 	opt.CacheImports = entries(out.there(req.CacheFrom))
 	display, err := out.display()
 	if err != nil {
