@@ -81,7 +81,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 		b.app = a.withStdout(a.stderr)
 	}
 	check(o.oneOf("call", o.text("call")))
-	b.rescan, b.rotates = flag("rescan"), !flag("no-rotation")
+	b.rescan, b.rotates, b.keepLeak = flag("rescan"), !flag("no-rotation"), flag("keep-leak")
 	check(b.readCaches(o))
 	b.registry.UserAgent = "secure-build/" + version
 	b.progress = o.text("progress")

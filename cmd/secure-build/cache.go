@@ -133,6 +133,7 @@ func (b *build) stage(ctx context.Context, c buildkit.Cache, name string) (*stag
 		return nil, fmt.Errorf("scanning the cache: %w", err)
 	}
 	b.Apply(&s.report, b.started)
+	b.leaked = b.leaked || s.report.Verdict == finding.Leaked
 	return s, nil
 }
 

@@ -28,6 +28,7 @@ type build struct {
 	secrets
 	policy
 	rescan       bool
+	keepLeak     bool
 	rotates      bool // steps run again when their secrets have changed
 	request      buildkit.Request
 	builders     []string
@@ -53,6 +54,7 @@ type build struct {
 	files   *image.Files // nil if no output wants files
 	scans   *scan.Scanner
 	book    *verdict.Book
+	leaked  bool // the image, or a cache
 	started time.Time
 	times   stopwatch
 }
@@ -217,6 +219,7 @@ func (b *build) scan(ctx context.Context, img pipeline.Image) (finding.Report, e
 		r.Include(*files)
 	}
 	b.judge(b.policy, &r)
+	b.leaked = r.Verdict == finding.Leaked
 	return r, err
 }
 
@@ -240,9 +243,28 @@ func (b *build) shred() error {
 		errs = append(errs, b.layout.Remove())
 	}
 	if b.engine != nil {
+		b.purge()
 		errs = append(errs, b.engine.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// purgeTimeout bounds what a daemon may take to forget a build.
+const purgeTimeout = 30 * time.Second
+
+// purge lets the daemon forget a build that leaked: it has layers with a secret
+// in them, which the next build would take from its cache.
+func (b *build) purge() {
+	if !b.leaked || b.keepLeak {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), purgeTimeout) // after a cancelled run too
+	defer cancel()
+	removed, err := b.engine.Purge(ctx)
+	if err != nil {
+		b.warn("%v", err)
+	}
+	fmt.Fprintf(b.stderr, "secure-build: removed what the daemon had kept of this build (%d cache records); --keep-leak leaves it\n", removed)
 }
 
 // leakError is pipeline.ErrNotClean with the verdict, for the exit code.

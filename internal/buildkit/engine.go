@@ -49,6 +49,7 @@ type Engine struct {
 
 	client    *client.Client
 	stop      func() error
+	trace     *trace    // of the last build
 	root      string    // of the state of a private daemon
 	node      string    // BUILDER/NODE, if buildx knows it
 	platforms []string  // that it was named for; none for any

@@ -34,6 +34,7 @@ type Output struct {
 
 	label string            // before each step's name, where several daemons build
 	ran   func(step string) // called when a step of the Dockerfile runs
+	trace *trace            // is told of the steps; nil for nobody
 }
 
 func (o Output) display() (progressui.Display, error) {
@@ -100,6 +101,9 @@ func (o Output) note(v *client.Vertex) {
 			from = "type=" + m[1]
 		}
 		o.warn("the cache %s could not be read, so nothing comes from it: %s", o.Redact(from), o.Redact(firstLine(v.Error)))
+	}
+	if o.trace != nil && stepName.MatchString(v.Name) {
+		o.trace.note(v.Name)
 	}
 	if o.ran != nil && v.Started != nil && !v.Cached && stepName.MatchString(v.Name) {
 		o.ran(o.Redact(v.Name))

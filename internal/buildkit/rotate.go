@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
@@ -22,16 +23,17 @@ import (
 // what a step is called, is in the graph already and stays as it is.
 type rotation struct {
 	digest func(id string) string // "" for an id that is not known
+	trace  *trace                 // is told of the commands
 
 	mu  sync.Mutex
 	ids map[string]string // as BuildKit asks → as the Dockerfile has it
 }
 
-func newRotation(digest func(string) string) *rotation {
+func newRotation(digest func(string) string, t *trace) *rotation {
 	if digest == nil {
 		digest = func(string) string { return "" }
 	}
-	return &rotation{digest: digest, ids: map[string]string{}}
+	return &rotation{digest: digest, trace: t, ids: map[string]string{}}
 }
 
 // secrets answers for rotated ids with what get has for the original ones.
@@ -144,6 +146,7 @@ func (r *rotation) operation(op *pb.Op) (changed bool) {
 	if exec == nil {
 		return false
 	}
+	r.trace.note("from exec " + strings.Join(exec.GetMeta().GetArgs(), " "))
 	for _, m := range exec.Mounts {
 		if m.MountType != pb.MountType_SECRET || m.SecretOpt == nil {
 			continue

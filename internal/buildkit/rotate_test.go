@@ -173,7 +173,7 @@ func TestRotatedIDs(t *testing.T) {
 			return "mac"
 		}
 		return ""
-	})
+	}, nil)
 	for id, want := range map[string]string{"known": "known@mac", "unknown": "unknown", "known@mac": "known@mac"} {
 		if got := r.rotate(id); got != want {
 			t.Errorf("rotating %q: got %q, want %q", id, got, want)

@@ -87,7 +87,11 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 	if len(e.others) > 0 {
 		return e.together(ctx, req, out)
 	}
-	rotation := newRotation(req.Rotate)
+	var err error
+	if e.trace, err = e.begin(ctx); err != nil {
+		return Result{}, err
+	}
+	rotation := newRotation(req.Rotate, e.trace)
 	req.Secret = rotation.secrets(req.Secret)
 	opt, err := e.options(req)
 	if err != nil {
@@ -110,6 +114,7 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 // the diff IDs of the base images' layers.
 func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rotation *rotation, out Output) (resp *client.SolveResponse, base []string, err error) {
 	serve(req, opt.FrontendAttrs)
+	out.trace = e.trace
 	opt.CacheImports = entries(out.there(req.CacheFrom))
 	display, err := out.display()
 	if err != nil {

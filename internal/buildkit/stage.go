@@ -80,7 +80,7 @@ func (e *Engine) Publish(ctx context.Context, req Request, c Cache, out Output) 
 
 // again solves what was solved before, for its cache alone.
 func (e *Engine) again(ctx context.Context, req Request, caches []client.CacheOptionsEntry, out Output) (*client.SolveResponse, error) {
-	rotation := newRotation(req.Rotate)
+	rotation := newRotation(req.Rotate, e.trace)
 	req.Secret = rotation.secrets(req.Secret)
 	out.Warn = nil // the build has warned
 	opt, err := e.options(req)

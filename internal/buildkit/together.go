@@ -64,6 +64,9 @@ func (e *Engine) together(ctx context.Context, req Request, out Output) (Result,
 	if len(shares) > 1 && out.Progress != "rawjson" && out.Progress != "quiet" {
 		out.Progress = "plain" // one terminal shows one display
 	}
+	if slices.ContainsFunc(req.CacheTo, func(c Cache) bool { return c.Type != "inline" }) && len(shares) > 1 {
+		return Result{}, hint.Wrap(errors.New("reading --cache-to: a cache is of one builder, and there are several"), "--cache-to type=inline, or one --builder")
+	}
 	results := make([]Result, len(shares))
 	eg, ctx := errgroup.WithContext(ctx)
 	for i, s := range shares {
@@ -75,7 +78,9 @@ func (e *Engine) together(ctx context.Context, req Request, out Output) (Result,
 			if len(shares) > 1 {
 				shown.label = strings.Join(s.platforms, ",") + " "
 			}
-			if results[i], err = one.Solve(ctx, own, shown); err != nil {
+			results[i], err = one.Solve(ctx, own, shown)
+			s.engine.trace = one.trace
+			if err != nil {
 				return fmt.Errorf("%s: %w", strings.Join(s.platforms, ","), err)
 			}
 			return nil

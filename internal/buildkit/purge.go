@@ -1,0 +1,126 @@
+package buildkit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/moby/buildkit/client"
+)
+
+// A trace is what tells which of a daemon's cache records are of one build.
+// BuildKit does not say it itself; a record has the name of the file step, or
+// the command of the RUN, that made it.
+type trace struct {
+	began  time.Time
+	before map[string]bool // ids of the records that were there; nil on a private daemon
+
+	mu    sync.Mutex
+	names map[string]bool // of steps, and "from exec COMMAND"
+}
+
+// begin notes what a daemon that others use too has in its cache already.
+func (e *Engine) begin(ctx context.Context) (*trace, error) {
+	t := &trace{began: time.Now(), names: map[string]bool{}}
+	if e.Kind == "private" {
+		return t, nil
+	}
+	records, err := e.client.DiskUsage(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the daemon's cache: %w", err)
+	}
+	t.before = map[string]bool{}
+	for _, r := range records {
+		t.before[r.ID] = true
+	}
+	return t, nil
+}
+
+func (t *trace) note(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.names[name] = true
+}
+
+// of says whether a record is of this build. A private daemon has one run at a
+// time: what is new there is of this build, and so is what an earlier one has
+// left of the same steps. On any other, it has to be new and of the same steps,
+// since another build may run there at this moment.
+func (t *trace) of(r *client.UsageInfo) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, exec, isExec := strings.Cut(r.Description, " from exec ")
+	same := t.names[r.Description] || isExec && t.names["from exec "+exec]
+	if t.before == nil {
+		return same || r.CreatedAt.After(t.began)
+	}
+	return same && !t.before[r.ID]
+}
+
+// purgePatience is how long a purge waits for records that are in use. The
+// daemon lets go of those of a build a moment after its end.
+const purgePatience = 5 * time.Second
+
+// Purge removes what the daemon has kept of the last build, so that a layer
+// with a secret in it neither lies there nor comes back from the cache. The
+// build's history was never kept (Internal). removed counts records.
+func (e *Engine) Purge(ctx context.Context) (removed int, err error) {
+	for _, one := range append([]*Engine{e}, e.others...) {
+		n, perr := one.purge(ctx)
+		removed, err = removed+n, errors.Join(err, perr)
+	}
+	return removed, err
+}
+
+func (e *Engine) purge(ctx context.Context) (removed int, err error) {
+	if e.trace == nil {
+		return 0, nil
+	}
+	for end := time.Now().Add(purgePatience); ; {
+		records, err := e.client.DiskUsage(ctx)
+		if err != nil {
+			return removed, fmt.Errorf("removing this build from the daemon's cache: %w", err)
+		}
+		var left []string
+		for _, r := range records {
+			if e.trace.of(r) {
+				left = append(left, "id=="+r.ID)
+			}
+		}
+		if len(left) == 0 {
+			return removed, nil
+		}
+		if time.Now().After(end) {
+			return removed, fmt.Errorf("removing this build from the daemon's cache: %d records are in use or needed by others", len(left))
+		}
+		n, err := e.prune(ctx, left)
+		if removed += n; err != nil {
+			return removed, fmt.Errorf("removing this build from the daemon's cache: %w", err)
+		}
+		if n > 0 {
+			continue // the next listing may be the last
+		}
+		select {
+		case <-ctx.Done():
+			return removed, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (e *Engine) prune(ctx context.Context, filter []string) (removed int, err error) {
+	gone, counted := make(chan client.UsageInfo), make(chan struct{})
+	go func() {
+		defer close(counted)
+		for range gone {
+			removed++
+		}
+	}()
+	err = e.client.Prune(ctx, gone, client.PruneAll, client.WithFilter(filter))
+	close(gone)
+	<-counted
+	return removed, err
+}
