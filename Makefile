@@ -27,7 +27,7 @@ build: ## build bin/secure-build
 	@mkdir -p bin
 	$(STATIC) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/secure-build ./cmd/secure-build
 
-tools: bin/tools/.built ## build buildkitd, buildctl, sops, crane and others to bin/tools
+tools: bin/tools/.built bin/tools/.built-act ## build buildkitd, buildctl, sops, crane and others to bin/tools
 
 # One stamp for all of them: they change together, with the module that pins
 # their versions. Every tool that tools/go.mod names is built.
@@ -36,6 +36,13 @@ bin/tools/.built: tools/go.mod tools/go.sum
 	@mkdir -p bin/tools
 	cd tools && $(STATIC) -o ../bin/tools/ \
 		-ldflags "-s -w -X github.com/moby/buildkit/version.Version=$$(go list -m -f '{{.Version}}' github.com/moby/buildkit)" tool
+	@touch $@
+
+# What plays GitHub's part in tests: its runner, and the checker of workflows.
+bin/tools/.built-act: tools/act/go.mod tools/act/go.sum
+	@echo 'building the tools that tools/act/go.mod names'
+	@mkdir -p bin/tools
+	cd tools/act && $(STATIC) -ldflags '-s -w' -o ../../bin/tools/ tool
 	@touch $@
 
 # What npm has, as tools/npm/package-lock.json pins it. No script of a package

@@ -20,13 +20,14 @@ check() { # NAME COMMAND...: both a failure and, for a lister, any output count
 # shellcheck disable=SC2317 # called by check
 tidy() { (cd "$1" && go mod tidy -e -diff 2>/dev/null); }
 
-scripts=(.ci/run scripts/*.sh)
+scripts=(.ci/run entrypoint.sh scripts/*.sh)
 
 check gofmt gofmt -l cmd internal ./*.go
 check 'go vet' go vet ./...
 check staticcheck bin/tools/staticcheck ./...
 check 'go mod tidy' tidy .
 check 'go mod tidy (tools)' tidy tools
+check 'go mod tidy (tools/act)' tidy tools/act
 for script in "${scripts[@]}"; do
   check "bash -n $script" bash -n "$script"
 done

@@ -33,6 +33,7 @@ need uidmap user_namespaces has newuidmap
 if [ "${1:-}" = test ]; then
   need chromium browser
   need npm has npm
+  need rsync has rsync # gitlab-ci-local copies artifacts with it
 fi
 
 [ "${#missing[@]}" -gt 0 ] || exit 0

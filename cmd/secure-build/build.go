@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +36,7 @@ func (a *app) buildCommand() *cobra.Command {
 		Example: examples,
 		Args:    oneContext,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.fence()
 			b, err := a.newBuild(opts, args[0])
 			if err != nil {
 				return err
@@ -54,6 +53,7 @@ func (a *app) buildCommand() *cobra.Command {
 // here, before anything is decrypted or built.
 func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b := &build{app: a, started: time.Now()}
+	a.debugOptions(o)
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
 	flag := func(name string) bool { v, err := o.bool(name); check(err); return v }
@@ -83,7 +83,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 		b.progress = v
 	}
 	check(o.oneOf("progress", b.progress))
-	b.metadataFile, b.iidFile, b.reportDir = o.text("metadata-file"), o.text("iidfile"), o.text("report-dir")
+	b.metadataFile, b.iidFile = o.text("metadata-file"), o.text("iidfile")
+	b.reportDir, err = a.ciReportDir(o.text("report-dir"))
+	check(err)
 	if all := o.list("builder"); len(all) > 0 {
 		b.builder = all[0]
 	}
@@ -95,34 +97,13 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
-	check(b.login(o.text("registry-username"), flag("registry-password-stdin")))
+	check(b.login(o))
 	return b, errors.Join(errs...)
 }
 
 // unfinished flags are refused rather than ignored.
 var unfinished = []string{
 	"build-context", "no-cache-filter", "annotation", "ssh", "add-host", "ulimit", "allow", "attest", "output",
-}
-
-// login reads the registry's password, which is a secret like any other: it
-// is never a flag's value.
-func (b *build) login(username string, stdin bool) error {
-	if username == "" && !stdin {
-		return nil
-	}
-	if username == "" || !stdin {
-		return hint.Wrap(errors.New("--registry-username and --registry-password-stdin go together"),
-			"printf %%s \"$PASSWORD\" | secure-build build --registry-username NAME --registry-password-stdin …")
-	}
-	line, err := bufio.NewReader(io.LimitReader(b.stdin, 1<<16)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("reading the registry's password: %w", err)
-	}
-	b.registry.Username, b.registry.Password = username, strings.TrimRight(line, "\r\n")
-	if b.registry.Password == "" {
-		return hint.Wrap(errors.New("reading the registry's password: standard input is empty"), "printf %%s \"$PASSWORD\" | secure-build build …")
-	}
-	return nil
 }
 
 // cacheDir is where the private daemon's cache is kept between runs.

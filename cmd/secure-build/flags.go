@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/platform"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -88,10 +89,14 @@ func (o options) text(flag string) string {
 }
 
 func (o options) list(flag string) []string {
-	if v, ok := o.env(flag); ok || !o.flagged(flag) {
-		return config.Lines(v)
+	v, ok := o.env(flag)
+	if !ok && o.flagged(flag) {
+		return o.flags.Lookup(flag).Value.(*list).items
 	}
-	return o.flags.Lookup(flag).Value.(*list).items
+	if items, ok := config.Array(v); ok && platform.Detect(o.getenv) == platform.GitLab {
+		return config.Expand(items, o.getenv) // the component's inputs come as they were written
+	}
+	return config.Lines(v)
 }
 
 func (o options) bool(flag string) (bool, error) {
@@ -136,6 +141,6 @@ func usage(c *cobra.Command, table []config.Option) error {
 			fmt.Fprintf(w, "\n%s:\n%s", group, fs.FlagUsagesWrapped(100))
 		}
 	}
-	fmt.Fprintf(w, "\nEvery flag can be set in the environment too: --%s is %s.\nA list has one item a line there.\n", table[0].Flag, table[0].Env())
+	fmt.Fprintf(w, "\nEvery flag can be set in the environment too: --%s is %s.\nA list has one item a line there, or is a JSON array.\n", table[0].Flag, table[0].Env())
 	return nil
 }

@@ -134,9 +134,15 @@ var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, [
 	{Flag: "provenance", Kind: String, Arg: "true|false|mode=min|mode=max", Group: GroupBuild, Usage: "how the image was built, as an attestation (default: mode=min, as buildx has it; BUILDX_NO_DEFAULT_ATTESTATIONS leaves it out)"},
 	{Flag: "sbom", Kind: String, Arg: "true|false|generator=REF", Group: GroupBuild, Usage: "what is in the image, as an attestation"},
 	{Flag: "call", Kind: String, Default: "build", Arg: "build|check|outline|targets", Group: GroupBuild, Usage: "what to do with the Dockerfile; all but build need no key and build nothing"},
+	{Flag: "cache-from", Kind: List, Arg: "REF|type=TYPE[,…]", Group: GroupBuild, Usage: "cache to read from, as in docker buildx build: registry, local, gha, s3 or azblob; one that is not there is a warning"},
+	{Flag: "cache-to", Kind: List, Arg: "REF|type=TYPE[,…]", Group: GroupBuild, Usage: "cache to write to, as in docker buildx build: inline, registry, local, gha, s3 or azblob; it is scanned by itself, and written only if it is clean"},
+	{Flag: "no-rotation", Kind: Bool, Group: GroupBuild, Usage: "let a step that mounts a secret stay in the cache when the secret has changed, as docker buildx build does"},
+	{Flag: "keep-leak", Kind: Bool, Group: GroupBuild, Usage: "after a leak, leave what the daemon has cached of this build, to look into it"},
 
 	{Flag: "push", Kind: Bool, Group: GroupPush, Usage: "push to every tag after a clean scan, exactly what was scanned"},
+	{Flag: "registry", Kind: String, Arg: "HOST", Group: GroupPush, Usage: "registry that the login is for (default: that of every tag); base images are pulled from it with the same login"},
 	{Flag: "registry-username", Kind: String, Arg: "NAME", Group: GroupPush, Usage: "login for the registry (default: Docker's credential files)"},
+	{Flag: "registry-password-env", Kind: String, Arg: "NAME", Group: GroupPush, Usage: "environment variable that holds the registry's password; a login without name and password is none"},
 	{Flag: "registry-password-stdin", Kind: Bool, Group: GroupPush, Usage: "read the registry's password from standard input"},
 
 	{Flag: "output", Short: "o", Kind: List, Arg: "type=TYPE[,dest=FILE][,NAME=VALUE]", Group: GroupOutput,
@@ -146,6 +152,7 @@ var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, [
 	{Flag: "metadata-file", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the build's metadata as JSON, with the keys of buildx"},
 	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id"},
 	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
+	{Flag: "dotenv", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "on GitLab, write what came out there as a dotenv report: SECURE_BUILD_DIGEST and others"},
 }, engine)
 
 // Exec is the table of "secure-build exec".
@@ -189,16 +196,4 @@ func Pairs(what string, items []string, lookup func(string) (string, bool)) (map
 		pairs[name] = value
 	}
 	return pairs, nil
-}
-
-// Lines splits the environment's form of a List: one item a line, blank lines
-// and white space around an item left out.
-func Lines(s string) []string {
-	var items []string
-	for line := range strings.Lines(s) {
-		if line = strings.TrimSpace(line); line != "" {
-			items = append(items, line)
-		}
-	}
-	return items
 }

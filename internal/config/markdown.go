@@ -64,10 +64,14 @@ func cell(s string) string { return strings.ReplaceAll(s, "|", `\|`) }
 
 // Splice puts a generated table between the markers of a document.
 func Splice(document, table string) (string, error) {
-	before, rest, ok := strings.Cut(document, MarkdownBegin+"\n")
-	_, after, ok2 := strings.Cut(rest, MarkdownEnd)
+	return splice(document, MarkdownBegin, table, MarkdownEnd)
+}
+
+func splice(document, begin, text, end string) (string, error) {
+	before, rest, ok := strings.Cut(document, begin+"\n")
+	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		return "", fmt.Errorf("finding the table of options: want %s and %s on lines of their own", MarkdownBegin, MarkdownEnd)
+		return "", fmt.Errorf("finding what is generated: want %s and %s on lines of their own", begin, end)
 	}
-	return before + MarkdownBegin + "\n" + table + MarkdownEnd + after, nil
+	return before + begin + "\n" + text + end + after, nil
 }

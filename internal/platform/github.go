@@ -5,34 +5,35 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
-	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/secret"
 )
 
 const (
-	maxOutput      = 1 << 20 // bytes of one output; a job has no more for all of its
-	maxAnnotations = 10      // of one kind that a step can show
+	maxOutput  = 1 << 20 // bytes of one output; a job has no more for all of its
+	maxSummary = 1 << 20 // bytes of the summary of one step; more is not shown at all
 )
 
 // github is a step of GitHub Actions. It speaks to the runner by workflow
 // commands, which are lines of the log
-// (https://docs.github.com/actions/reference/workflow-commands-for-github-actions).
+// (https://docs.github.com/actions/reference/workflow-commands-for-github-actions),
+// and by files that it appends to.
 type github struct {
-	log        io.Writer
-	raw        io.Writer
-	path       string // of GITHUB_OUTPUT
-	dockerfile string
+	log     io.Writer
+	raw     io.Writer
+	path    string // of GITHUB_OUTPUT
+	summary string // of GITHUB_STEP_SUMMARY
+	debug   bool
 
 	mu    sync.Mutex
 	known *index.Index
 	fence string // the token that ends the fence; "" when there is none
+	group bool   // one is open
 }
 
 // Mask tells the runner every text to hide: see masks. The lines are written at
@@ -48,109 +49,65 @@ func (g *github) Mask(set secret.Set) error {
 	for _, m := range masks(g.known, set) {
 		lines = append(lines, "::add-mask::"+escapeData(m))
 	}
-	return g.command(g.raw, lines...)
+	return g.command(g.raw, g.fence != "", lines...)
 }
 
 // Section opens a group, and a fence in it: until the fence is lifted by a token
 // that nobody can know, the runner obeys no command, so that the output of a
-// build cannot forge one. Groups do not nest, so an inner section is a heading.
+// build cannot forge one. Without a title there is the fence alone. Groups do
+// not nest, so an inner section is a heading.
 func (g *github) Section(title string) (end func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.fence != "" {
+	fenced := g.fence != ""
+	var begin, over []string
+	switch {
+	case title == "" && fenced:
+		return func() {}
+	case title != "" && g.group:
 		_, _ = io.WriteString(g.log, heading(title)+"\n")
 		return func() {}
+	case title != "":
+		g.group = true
+		begin, over = []string{"::group::" + escapeData(heading(title))}, []string{"::endgroup::"}
 	}
-	g.fence = rand.Text()
-	_, _ = io.WriteString(g.log, "::group::"+escapeData(heading(title))+"\n::stop-commands::"+g.fence+"\n")
+	_ = g.command(g.log, true, begin...)
 	return sync.OnceFunc(func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		// A command has to be at the start of a line, and a build's last line
-		// need not end.
-		_, _ = io.WriteString(g.log, "\n::"+g.fence+"::\n::endgroup::\n")
-		g.fence = ""
+		_ = g.command(g.log, fenced, over...)
+		g.group = g.group && title == ""
 	})
 }
 
-// command writes commands in one go. A fence is lifted for them, and put up
-// again with another token.
-func (g *github) command(w io.Writer, lines ...string) error {
-	if len(lines) == 0 {
+// command writes commands in one go, outside the fence if there is one. After
+// them there is a fence, with another token, or none.
+func (g *github) command(w io.Writer, fenced bool, lines ...string) error {
+	if len(lines) == 0 && fenced == (g.fence != "") {
 		return nil
 	}
-	text := strings.Join(lines, "\n") + "\n"
+	var text strings.Builder
 	if g.fence != "" {
-		old := g.fence
-		g.fence = rand.Text()
-		text = "\n::" + old + "::\n" + text + "::stop-commands::" + g.fence + "\n"
+		// A command has to be at the start of a line, and what was printed before
+		// need not have ended its last one.
+		text.WriteString("\n::" + g.fence + "::\n")
+		g.fence = ""
 	}
-	if _, err := io.WriteString(w, text); err != nil {
+	for _, l := range lines {
+		text.WriteString(l + "\n")
+	}
+	if fenced {
+		g.fence = rand.Text()
+		text.WriteString("::stop-commands::" + g.fence + "\n")
+	}
+	if _, err := io.WriteString(w, text.String()); err != nil {
 		return fmt.Errorf("writing workflow commands: %w", err)
 	}
 	return nil
 }
 
-// Findings writes an annotation for each finding, as far as a step can show
-// them, on the line of the Dockerfile where it is known.
-func (g *github) Findings(found []finding.Finding) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var lines []string
-	for _, severity := range []finding.Severity{finding.Error, finding.Warning} {
-		var some []string
-		for _, f := range found {
-			if (f.Severity == finding.Warning) == (severity == finding.Warning) {
-				some = append(some, g.annotation(string(severity), f))
-			}
-		}
-		if more := len(some) - maxAnnotations; more > 0 {
-			some = append(some[:maxAnnotations-1], fmt.Sprintf("::%s::and %d more: see the table of findings", severity, more+1))
-		}
-		lines = append(lines, some...)
-	}
-	return g.command(g.log, lines...)
-}
-
-// annotation is the command that shows one finding.
-func (g *github) annotation(severity string, f finding.Finding) string {
-	var properties []string
-	if f.Line > 0 && g.dockerfile != "" {
-		properties = append(properties, "file="+escapeProperty(g.dockerfile), "line="+strconv.Itoa(f.Line))
-	}
-	properties = append(properties, "title="+escapeProperty("secret in the image"))
-	return "::" + severity + " " + strings.Join(properties, ",") + "::" + escapeData(describe(f))
-}
-
-// describe says in one line what was found, and where.
-func describe(f finding.Finding) string {
-	what := f.Rule
-	if f.Secret != "" {
-		what = f.Secret
-		if f.Origin != "" {
-			what += " (" + f.Origin + ")"
-		}
-	}
-	if f.Encoding != "" && f.Encoding != "raw" {
-		what += " as " + f.Encoding
-	}
-	var where []string
-	for _, part := range []string{f.Path, f.Field} {
-		if part != "" {
-			where = append(where, part)
-		}
-	}
-	if f.Layer >= 0 {
-		where = append(where, "layer "+strconv.Itoa(f.Layer))
-	}
-	if f.Platform != "" {
-		where = append(where, f.Platform)
-	}
-	if len(where) == 0 {
-		where = []string{f.Blob}
-	}
-	return what + " in " + strings.Join(where, ", ")
-}
+// say writes commands and leaves the fence as it is.
+func (g *github) say(lines ...string) error { return g.command(g.log, g.fence != "", lines...) }
 
 // Output adds an output to the file of GITHUB_OUTPUT, between two lines that no
 // value can know: with a delimiter that is always the same, a value could end

@@ -22,7 +22,7 @@ func onGitHub(t testing.TB) (p Platform, log *bytes.Buffer, output string) {
 	log = &bytes.Buffer{}
 	return New(Options{
 		Getenv: environ("GITHUB_ACTIONS", "true", "GITHUB_OUTPUT", output),
-		Log:    log, Raw: log, Dockerfile: "build,1:2/Dockerfile",
+		Log:    log, Raw: log,
 	}), log, output
 }
 
@@ -62,7 +62,7 @@ func TestSectionFencesUntrustedOutput(t *testing.T) {
 	fmt.Fprint(log, forged)
 	end()
 	end() // does nothing
-	if err := p.Findings([]finding.Finding{{Rule: finding.RuleKnownValue, Severity: finding.Error, Secret: "npm_token"}}); err != nil {
+	if err := p.Findings([]finding.Finding{{Rule: finding.RuleKnownValue, Severity: finding.Error, Secret: "npm_token"}}, "Dockerfile"); err != nil {
 		t.Fatal(err)
 	}
 	r := NewGitHubRunner()
@@ -95,6 +95,36 @@ func TestInnerSectionIsAHeading(t *testing.T) {
 	}
 }
 
+// A fence of its own holds for the whole step: sections open and close in it,
+// and nothing that is printed between them is a command.
+func TestBareFence(t *testing.T) {
+	p, log, _ := onGitHub(t)
+	forge := func() { fmt.Fprint(log, "::set-output name=verdict::clean\nx ##[set-output name=verdict;]clean") }
+	over := p.Section("")
+	forge()
+	p.Section("")() // there is one already: neither begins nor ends anything
+	forge()
+	end := p.Section("build")
+	forge()
+	end()
+	forge()
+	if err := p.Annotate([]Note{{Severity: finding.Warning, Text: "w"}}); err != nil {
+		t.Fatal(err)
+	}
+	forge()
+	over()
+	fmt.Fprintln(log, "::notice::after it commands work")
+	r := NewGitHubRunner()
+	r.Read(log.Bytes())
+	want := []string{"stop-commands", "group", "stop-commands", "endgroup", "stop-commands", "warning", "stop-commands", "notice"}
+	if diff := cmp.Diff(want, names(r)); diff != "" {
+		t.Errorf("commands (-want +got):\n%s", diff)
+	}
+	if shown := strings.Count(string(r.Read(log.Bytes())), "set-output"); shown != 10 {
+		t.Errorf("got %d of 10 lines shown", shown)
+	}
+}
+
 // Masks and annotations get through from within a section, and the fence
 // stands again after them.
 func TestCommandsLiftTheFence(t *testing.T) {
@@ -116,55 +146,6 @@ func TestCommandsLiftTheFence(t *testing.T) {
 	}
 	if r.Commands[1].Data == r.Commands[2].Data || len(r.Commands[1].Data) < 20 {
 		t.Errorf("got the tokens %q and %q, want two random ones", r.Commands[1].Data, r.Commands[2].Data)
-	}
-}
-
-func TestFindingsAreAnnotations(t *testing.T) {
-	p, log, _ := onGitHub(t)
-	err := p.Findings([]finding.Finding{
-		{
-			Rule: finding.RuleKnownValue, Severity: finding.Error, Secret: "npm_token", Origin: "secrets.yaml#npm.token", Encoding: "base64",
-			Platform: "linux/amd64", Layer: 2, Path: "app/x,y:1%\n::error::z", Line: 7,
-		},
-		{Rule: "private-key", Severity: finding.Warning, Layer: -1, Field: "config.Env[3]"},
-		{Rule: "private-key", Severity: finding.Error, Layer: -1, Blob: "sha256:12"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := NewGitHubRunner()
-	if shown := r.Read(log.Bytes()); len(shown) > 0 {
-		t.Errorf("got %q shown as text", shown)
-	}
-	title := "secret in the image"
-	want := []Command{
-		{"error", map[string]string{"file": "build,1:2/Dockerfile", "line": "7", "title": title},
-			"npm_token (secrets.yaml#npm.token) as base64 in app/x,y:1%\n::error::z, layer 2, linux/amd64"},
-		{"error", map[string]string{"title": title}, "private-key in sha256:12"},
-		{"warning", map[string]string{"title": title}, "private-key in config.Env[3]"},
-	}
-	if diff := cmp.Diff(want, r.Commands); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-func TestAnnotationsAreBounded(t *testing.T) {
-	p, log, _ := onGitHub(t)
-	many := make([]finding.Finding, 25)
-	for i := range many {
-		many[i] = finding.Finding{Rule: "r", Secret: "s", Line: i}
-	}
-	if err := p.Findings(many); err != nil {
-		t.Fatal(err)
-	}
-	r := NewGitHubRunner()
-	r.Read(log.Bytes())
-	if len(r.Commands) != maxAnnotations || r.Commands[9].Data != "and 16 more: see the table of findings" {
-		t.Errorf("got %d annotations, the last one %v", len(r.Commands), r.Commands[len(r.Commands)-1])
-	}
-	log.Reset()
-	if err := p.Findings(nil); err != nil || log.Len() > 0 {
-		t.Errorf("got %v and %q for no findings", err, log.String())
 	}
 }
 

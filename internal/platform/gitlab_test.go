@@ -39,7 +39,7 @@ func TestGitLabSections(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	log.Reset()
-	if err := p.Findings([]finding.Finding{{Rule: "r"}}); err != nil || log.Len() > 0 {
+	if err := p.Findings([]finding.Finding{{Rule: "r"}}, ""); err != nil || log.Len() > 0 {
 		t.Errorf("got %v and %q, want nothing: the table is printed elsewhere", err, log.String())
 	}
 }
@@ -151,7 +151,7 @@ func TestTerminal(t *testing.T) {
 	if got, want := log.String(), "==> Build [31m\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if err := p.Findings([]finding.Finding{{Rule: "r"}}); err != nil {
+	if err := p.Findings([]finding.Finding{{Rule: "r"}}, ""); err != nil {
 		t.Error(err)
 	}
 	if err := p.Output("digest", "a\nb"); err != nil {

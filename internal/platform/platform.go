@@ -26,15 +26,37 @@ type Platform interface {
 
 	// Section opens a section of the log, which ends when end is called. What is
 	// printed in it is not trusted. Flush what is buffered before calling end.
+	// Without a title it is no section to see: what is printed in it is not
+	// trusted, and that is all. Sections may be opened in it.
 	Section(title string) (end func())
 
-	// Findings shows the findings where the platform has a place for them,
-	// beside the log: the table of them is printed elsewhere.
-	Findings([]finding.Finding) error
+	// Annotate shows notes where the platform has a place for them beside the
+	// log. The same is printed elsewhere.
+	Annotate([]Note) error
+
+	// Findings annotates the findings, on the lines of the Dockerfile with this
+	// path in the repository.
+	Findings(found []finding.Finding, dockerfile string) error
+
+	// Summary shows a Markdown text, which the caller has redacted, on the page
+	// of the job.
+	Summary(markdown []byte) error
+
+	// Debug prints a line, where somebody has asked for such lines.
+	Debug(text string)
 
 	// Output hands a value to later steps or jobs. What cannot be written so
 	// that it is read as it is, or holds a secret, is refused.
 	Output(name, value string) error
+}
+
+// A Note is something to show at a line of the repository.
+type Note struct {
+	Severity finding.Severity // Error or Warning
+	File     string           // its path in the repository, or ""
+	Line     int              // from 1; 0 where no line is to blame
+	Title    string
+	Text     string
 }
 
 // A Kind is a kind of platform.
@@ -69,9 +91,8 @@ type Options struct {
 	// a file that nobody masks, say): then there are no masks.
 	Raw io.Writer
 
-	Dockerfile string           // its path in the repository, for annotations
-	Dotenv     string           // the file of GitLab's dotenv report; without it there are no outputs
-	Now        func() time.Time // as time.Now, which is taken if it is nil
+	Dotenv string           // the file of GitLab's dotenv report; without it there are no outputs
+	Now    func() time.Time // as time.Now, which is taken if it is nil
 }
 
 // New returns the Platform that Detect finds.
@@ -84,7 +105,10 @@ func New(o Options) Platform {
 	}
 	switch Detect(o.Getenv) {
 	case GitHub:
-		return &github{log: o.Log, raw: o.Raw, path: o.Getenv("GITHUB_OUTPUT"), dockerfile: o.Dockerfile}
+		return &github{
+			log: o.Log, raw: o.Raw, path: o.Getenv("GITHUB_OUTPUT"),
+			summary: o.Getenv("GITHUB_STEP_SUMMARY"), debug: o.Getenv("RUNNER_DEBUG") == "1",
+		}
 	case GitLab:
 		return &gitlab{log: o.Log, path: o.Dotenv, now: o.Now}
 	}

@@ -14,10 +14,15 @@ type terminal struct{ log io.Writer }
 func (terminal) Mask(secret.Set) error { return nil }
 
 func (t terminal) Section(title string) (end func()) {
-	_, _ = io.WriteString(t.log, "==> "+heading(title)+"\n")
+	if title != "" {
+		_, _ = io.WriteString(t.log, "==> "+heading(title)+"\n")
+	}
 	return func() {}
 }
 
-func (terminal) Findings([]finding.Finding) error { return nil }
+func (terminal) Annotate([]Note) error                    { return nil }
+func (terminal) Findings([]finding.Finding, string) error { return nil }
+func (terminal) Summary([]byte) error                     { return nil }
+func (terminal) Debug(string)                             {}
 
 func (terminal) Output(string, string) error { return nil }

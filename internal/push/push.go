@@ -23,7 +23,8 @@ import (
 
 // Options say how to reach the registry.
 type Options struct {
-	Username, Password string // for every registry of the tags; "" uses Docker's credential files
+	Username, Password string // "" uses Docker's credential files
+	Registry           string // whom they are for; "" is every registry of the tags
 	UserAgent          string // sent with each request
 }
 
@@ -105,12 +106,29 @@ func open(dir, digest string) (remote.Taggable, error) {
 func (o Options) remote() []remote.Option {
 	opts := []remote.Option{remote.WithAuthFromKeychain(authn.DefaultKeychain)}
 	if o.Username != "" || o.Password != "" {
-		opts = []remote.Option{remote.WithAuth(&authn.Basic{Username: o.Username, Password: o.Password})}
+		opts = []remote.Option{remote.WithAuthFromKeychain(login(o))}
 	}
 	if o.UserAgent != "" {
 		opts = append(opts, remote.WithUserAgent(o.UserAgent))
 	}
 	return opts
+}
+
+// login is a keychain that has one login, for one registry or for all. Others
+// get what Docker's credential files have: a password goes to nobody else.
+type login Options
+
+func (l login) Resolve(r authn.Resource) (authn.Authenticator, error) {
+	if l.Registry != "" {
+		reg, err := name.NewRegistry(l.Registry) // docker.io has two names
+		if err != nil {
+			return nil, fmt.Errorf("reading the registry %q: %w", l.Registry, err)
+		}
+		if reg.RegistryStr() != r.RegistryStr() {
+			return authn.DefaultKeychain.Resolve(r)
+		}
+	}
+	return &authn.Basic{Username: l.Username, Password: l.Password}, nil
 }
 
 // explain adds a hint to the errors that people meet.

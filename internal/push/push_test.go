@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -180,6 +181,40 @@ func TestPushCredentials(t *testing.T) {
 	}
 	if err := Push(t.Context(), dir, digest, tags, Options{Username: "ci", Password: "wrong"}); err == nil {
 		t.Error("a wrong password was good enough")
+	}
+}
+
+// TestLoginGoesToItsRegistryOnly: a password for one registry is not shown to
+// another that a tag names.
+func TestLoginGoesToItsRegistryOnly(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	for _, tt := range []struct {
+		registry, asks string
+		want           bool
+	}{
+		{"", "registry.example.com", true},
+		{"registry.example.com", "registry.example.com", true},
+		{"registry.example.com", "registry.example.com:5000", false},
+		{"registry.example.com", "evil.example.com", false},
+		{"docker.io", "index.docker.io", true},
+		{"index.docker.io", "docker.io", true},
+		{"docker.io", "registry.example.com", false},
+	} {
+		asks, err := name.NewRegistry(tt.asks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		auth, err := login{Username: "robot", Password: "word", Registry: tt.registry}.Resolve(asks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := auth.Authorization()
+		if err != nil || (cfg.Password == "word") != tt.want {
+			t.Errorf("for %q, %q asks: got password=%v, %v, want %v", tt.registry, tt.asks, cfg.Password != "", err, tt.want)
+		}
+	}
+	if _, err := (login{Registry: "a b"}).Resolve(name.Registry{}); err == nil {
+		t.Error("a registry with a blank in it is taken")
 	}
 }
 
