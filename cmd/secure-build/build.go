@@ -70,8 +70,6 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(err)
 	b.request, err = a.readDockerfile(o, buildContext)
 	check(err)
-	b.policy, err = a.readPolicy(o)
-	check(err)
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
 	check(b.readRequest(o))
 	check(b.readOutputs(o))
@@ -83,6 +81,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(o.oneOf("call", o.text("call")))
 	b.rescan, b.rotates, b.keepLeak = flag("rescan"), !flag("no-rotation"), flag("keep-leak")
 	check(b.readCaches(o))
+	check(b.decide())
+	b.policy, err = a.readPolicy(o, !b.may.Decrypt)
+	check(err)
 	b.registry.UserAgent = "secure-build/" + version
 	b.progress = o.text("progress")
 	if v := a.getenv("BUILDKIT_PROGRESS"); v != "" && b.progress == "auto" {
@@ -95,7 +96,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.builders, b.builderTLS = o.list("builder"), o.text("builder-tls")
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
-	check(b.login(o))
+	if b.may.Push { // a stranger's job has no password to read
+		check(b.login(o))
+	}
 	return b, errors.Join(errs...)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/scan"
 	"github.com/org/secure-build/internal/secret"
+	"github.com/org/secure-build/internal/source"
 	"github.com/org/secure-build/internal/vault"
 	"github.com/org/secure-build/internal/verdict"
 )
@@ -37,6 +38,8 @@ type build struct {
 	progress     string
 	push         bool
 	byDigest     bool // pushed without moving a tag
+	may          source.Decision
+	why          string // why not everything that was asked for is done
 	tags         []push.Tag
 	caches       []cacheTo
 	registry     push.Options
@@ -75,8 +78,10 @@ func (b *build) steps() pipeline.Steps {
 }
 
 func (b *build) check(ctx context.Context) (err error) {
-	b.checked, err = b.contract(ctx, b.secrets, b.request, b.FailOn)
-	return err
+	if b.checked, err = b.contract(ctx, b.secrets, b.request, b.FailOn); err != nil || b.may.Decrypt {
+		return err
+	}
+	return b.withoutSecrets()
 }
 
 func (b *build) decrypt(ctx context.Context) (secret.Set, error) {

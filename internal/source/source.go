@@ -76,11 +76,17 @@ func (o Options) hasEnv(name string) bool {
 }
 
 // Load reads every secret that refs name, in their order. A file that several
-// refs name is decrypted once. Two secrets with one id are an error.
+// refs name is decrypted once. Two secrets with one id are an error, and so is
+// a job in which no secret may be read: see Refuse.
 func Load(ctx context.Context, refs []Ref, opts Options) (secret.Set, error) {
 	l, err := newLoader(opts)
 	if err != nil {
 		return secret.Set{}, err
+	}
+	if len(refs) > 0 {
+		if err := Refuse(opts.LookupEnv); err != nil {
+			return secret.Set{}, err
+		}
 	}
 	var set secret.Set
 	for _, ref := range refs {
@@ -96,7 +102,7 @@ func Load(ctx context.Context, refs []Ref, opts Options) (secret.Set, error) {
 // asks for a key: not encrypted, cut off, no such key.
 func Names(ref Ref, opts Options) ([]string, error) {
 	isVariable := ref.kind == fromEnv || ref.kind == fromVariable
-	if isVariable && !opts.hasEnv(ref.env) && !looksLikeName(ref.env) {
+	if isVariable && !opts.hasEnv(ref.env) && looksLikeValue(ref.env) {
 		return nil, opts.unset(ref) // before an id that may be a value is shown
 	}
 	if ref.kind != fromSOPS {
@@ -171,9 +177,6 @@ func (l *loader) decrypted(ctx context.Context, ref Ref) (*document, error) {
 	id := [2]string{l.opts.path(ref.file), ref.format}
 	if doc, ok := l.docs[id]; ok {
 		return doc, nil
-	}
-	if err := Refuse(l.opts.LookupEnv); err != nil {
-		return nil, fmt.Errorf("decrypting %s: %w", ref.file, err)
 	}
 	doc, err := openDocument(l.opts, ref)
 	if err != nil {
