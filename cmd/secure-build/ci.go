@@ -11,6 +11,7 @@ import (
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/pipeline"
 	"github.com/org/secure-build/internal/platform"
@@ -93,6 +94,7 @@ func (a *app) summarize(run report.Run, x *index.Index) error {
 	if err != nil {
 		return err
 	}
+	a.summarized = true
 	return a.platform.Summary(text)
 }
 
@@ -138,4 +140,27 @@ func (a *app) debugOptions(o options) {
 		}
 	}
 	a.debug("secure-build %s; set: %s", version, cmp.Or(strings.Join(set, " "), "nothing"))
+}
+
+// failed shows an error beside the log, and on the job's page if the run got
+// no further than that. What a scan found is there already.
+func (a *app) failed(err error) {
+	if err == nil || a.unfence == nil {
+		return
+	}
+	var notes []platform.Note
+	for _, e := range flatten(err) {
+		if errors.As(e, new(leakError)) {
+			continue
+		}
+		notes = append(notes, platform.Note{Severity: finding.Error, Title: "secure-build", Text: a.redactor.String(e.Error())})
+	}
+	errs := []error{a.platform.Annotate(notes)}
+	if !a.summarized {
+		text := report.Failure("secure-build "+version, err.Error(), hint.Of(err), a.redactor.Bytes)
+		errs = append(errs, a.platform.Summary(text))
+	}
+	if err := errors.Join(errs...); err != nil {
+		a.warn("%v", err)
+	}
 }

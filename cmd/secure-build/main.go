@@ -85,6 +85,7 @@ func realMain() int {
 	}
 	if !errors.As(err, new(commandError)) {
 		printError(stderr, err)
+		a.failed(err)
 	}
 	a.end()
 	return exitCode(err)
@@ -121,6 +122,7 @@ type app struct {
 	getenv         func(string) string
 	platform       platform.Platform
 	unfence        func()    // ends the fence, if there is one
+	summarized     bool      // the job's page has a summary
 	seen           ruleNames // of patterns that found something
 }
 
