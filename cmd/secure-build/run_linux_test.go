@@ -36,7 +36,7 @@ type call struct {
 	stdin  string // file
 	tty    bool   // stderr is a terminal
 	signal syscall.Signal
-	when   *regexp.Regexp  // in stderr: then the signal is sent
+	when   *regexp.Regexp  // in stderr (of a job, in stdout): then the signal is sent
 	also   <-chan struct{} // the same for something else
 	job    bool            // it is a CI's runner: its jobs may have what was exported
 	args   []string
@@ -130,9 +130,13 @@ func (s *scene) environment(ts *testscript.TestScript) []string {
 
 // run runs a command in a process group of its own, watched by the sampler.
 func (s *scene) run(cmd *exec.Cmd, c call) (r run, code string, err error) {
-	var stdout bytes.Buffer
-	stderr := &trigger{pattern: c.when, fired: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &stdout, stderr
+	stdout, stderr := &trigger{fired: make(chan struct{})}, &trigger{fired: make(chan struct{})}
+	watchedFor := stderr
+	if c.job {
+		watchedFor = stdout
+	}
+	watchedFor.pattern = c.when
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 10 * time.Second // a process that is left may hold stderr open
 	screen := func() error { return nil }
@@ -153,7 +157,7 @@ func (s *scene) run(cmd *exec.Cmd, c call) (r run, code string, err error) {
 	go func() { ended <- cmd.Wait() }()
 	fired := c.also
 	if c.when != nil {
-		fired = stderr.fired
+		fired = watchedFor.fired
 	}
 	err = s.attend(cmd.Process.Pid, c, fired, ended)
 	stop()
