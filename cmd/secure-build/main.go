@@ -124,6 +124,7 @@ type app struct {
 	unfence        func()    // ends the fence, if there is one
 	summarized     bool      // the job's page has a summary
 	seen           ruleNames // of patterns that found something
+	notes          []string  // warnings about secrets that are not masked yet
 }
 
 func exitCode(err error) int {
