@@ -107,7 +107,7 @@ var engine = []Option{
 	{Flag: "builder", Kind: List, Arg: "[PLATFORM=]NAME|ADDRESS", Group: GroupEngine,
 		Usage: "BuildKit daemon, such as tcp://host:1234, or the name of a builder of buildx; given once for each platform, such as linux/arm64=tcp://host:1234, the results are one index (default: BUILDKIT_HOST, the builder that buildx uses, a daemon on its usual socket, or a private one)"},
 	{Flag: "builder-tls", Kind: String, Arg: "DIR", Group: GroupEngine,
-		Usage: "folder with ca.pem, cert.pem and key.pem for builders at tcp:// (default: DOCKER_CERT_PATH)"},
+		Usage: "folder with ca.pem, cert.pem and key.pem for builders at tcp://"},
 	{Flag: "cache-dir", Kind: String, Arg: "DIR", Group: GroupEngine, Usage: "where the private daemon keeps its cache, and images are unpacked (default: secure-build in the user's cache folder)"},
 }
 
