@@ -232,3 +232,5 @@ func FuzzHostileInputs(f *testing.F) {
 		checkStep(t, step, func(string) string { return value })
 	})
 }
+
+func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
