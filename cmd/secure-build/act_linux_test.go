@@ -42,7 +42,7 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 		event, _, _ = strings.Cut(args[2], ".")
 		payload = []string{"--eventpath", absolute(actDir, "events", args[2])}
 	}
-	action, err := s.action()
+	action, err := s.action(c.when != nil)
 	if err != nil {
 		return err
 	}
@@ -53,6 +53,7 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 	if err := commit(ts.MkAbs("repo")); err != nil {
 		return err
 	}
+	ts.Setenv("RESULT", ts.MkAbs("result")) // a file that steps may write to
 	c.want = args[0]
 	c.args = append([]string{
 		"act", event, "--directory", ts.MkAbs("repo"), "--workflows", absolute(actDir, args[1]), "--platform", "ubuntu-latest=-self-hosted",
@@ -64,7 +65,7 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 			c.args = append(c.args, "--secret", c0.name)
 		}
 	}
-	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG"} {
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG", "RESULT"} {
 		if value := ts.Getenv(name); value != "" {
 			c.args = append(c.args, "--env", name+"="+value)
 		}
@@ -96,7 +97,7 @@ func absolute(parts ...string) string {
 
 // action is a folder as GitHub would check the action out, with the command of
 // this test in it.
-func (s *scene) action() (dir string, err error) {
+func (s *scene) action(killed bool) (dir string, err error) {
 	dir = filepath.Join(s.work, "action")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
@@ -116,6 +117,9 @@ func (s *scene) action() (dir string, err error) {
 	}
 	// act copies the folder with each step that it prepares; the command is large.
 	launcher := fmt.Sprintf("#!/bin/sh\nexec '%s' \"$@\"\n", command)
+	if !killed { // act does not read to its end what a step that fails has printed
+		launcher = fmt.Sprintf("#!/bin/sh\ncode=0\n'%s' \"$@\" || code=$?\nsleep 1\nexit $code\n", command)
+	}
 	return dir, os.WriteFile(filepath.Join(dir, "secure-build"), []byte(launcher), 0o755)
 }
 
