@@ -105,7 +105,8 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 // withStdout is the app with what it says on standard output going to w.
 func (a *app) withStdout(w io.Writer) *app {
 	return &app{
-		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, terminal: a.terminal, getenv: a.getenv, platform: a.platform,
+		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, terminal: a.terminal, getenv: a.getenv,
+		platform: a.platform, shown: a.shown,
 	}
 }
 

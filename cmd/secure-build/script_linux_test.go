@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"act":             with((*scene).actCmd),
 			"canary":          with((*scene).canaryCmd),
 			"docker-engine":   with((*scene).dockerEngineCmd),
 			"docker-images":   with((*scene).dockerImagesCmd),
