@@ -99,7 +99,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 
 // unfinished flags are refused rather than ignored.
 var unfinished = []string{
-	"secret-env", "secret-file", "secret-values", "build-context", "no-cache-filter", "annotation", "ssh", "add-host", "ulimit", "allow", "attest", "output",
+	"build-context", "no-cache-filter", "annotation", "ssh", "add-host", "ulimit", "allow", "attest", "output",
 }
 
 // cacheDir is where the private daemon's cache is kept between runs.

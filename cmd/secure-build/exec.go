@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/secret"
+	"github.com/org/secure-build/internal/source"
 	"github.com/spf13/cobra"
 )
 
@@ -60,14 +62,14 @@ func (a *app) execCommand() *cobra.Command {
 // exec is the pipeline's first half with a command in place of the build:
 // decrypt, mask, store, run, and shred whatever happened.
 func (a *app) exec(ctx context.Context, s secrets, env []string, args []string) (err error) {
-	set, err := s.load(ctx)
+	set, err := a.load(ctx, s)
 	if err != nil {
 		return err
 	}
 	if _, err := a.mask(set); err != nil {
 		return err
 	}
-	variables, err := environment(os.Environ(), set, env)
+	variables, err := environment(os.Environ(), s.refs, set, env)
 	if err != nil {
 		return err
 	}
@@ -100,12 +102,14 @@ func (a *app) exec(ctx context.Context, s secrets, env []string, args []string) 
 }
 
 // environment is what the command inherits: ours, less the keys that decrypt
-// (the command was asked to have the secrets, not the keys), and what --env
-// asks for.
-func environment(environ []string, set secret.Set, asked []string) ([]string, error) {
+// (the command was asked to have the secrets, not the keys) and the variables
+// that secrets were taken from, and what --env asks for.
+func environment(environ []string, refs []source.Ref, set secret.Set, asked []string) ([]string, error) {
 	var env []string
 	for _, kv := range environ {
-		if !strings.HasPrefix(kv, "SOPS_AGE_KEY") && !strings.HasPrefix(kv, "SOPS_AGE_SSH") {
+		name, _, _ := strings.Cut(kv, "=")
+		isSource := slices.ContainsFunc(refs, func(r source.Ref) bool { return r.Env() == name })
+		if !isSource && !strings.HasPrefix(name, "SOPS_AGE_KEY") && !strings.HasPrefix(name, "SOPS_AGE_SSH") {
 			env = append(env, kv)
 		}
 	}

@@ -117,6 +117,7 @@ type app struct {
 	getenv         func(string) string
 	platform       platform.Platform
 	seen           ruleNames // of patterns that found something
+	notes          []string  // warnings about secrets that are not masked yet
 }
 
 func exitCode(err error) int {

@@ -113,7 +113,8 @@ func (s *scene) play(ts *testscript.TestScript, c call) error {
 // environment is the script's: testscript does not give it away as a whole, so
 // a variable that a script may set has to be known here.
 func (s *scene) environment(ts *testscript.TestScript) []string {
-	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "CI_DEBUG_TRACE", "DOCKER_CONFIG", "GITHUB_ACTIONS", "NO_COLOR", "NPM_TOKEN", "SOPS_AGE_KEY_FILE"}, s.vars...)
+	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "DOCKER_CONFIG", "NO_COLOR", "NPM_TOKEN", "SOPS_AGE_KEY_FILE",
+		"CI_DEBUG_TRACE", "CI_PROJECT_DIR", "GITLAB_CI", "GITHUB_ACTIONS", "KUBECONFIG", "LOOKS_LIKE_A_PATH", "SHORT"}, s.vars...)
 	for _, o := range config.Build {
 		names = append(names, o.Env())
 	}

@@ -63,7 +63,7 @@ func (a *app) scanCommand() *cobra.Command {
 // scan is the pipeline without a build and a push: decrypt, mask, scan, report.
 func (a *app) scan(ctx context.Context, s secrets, p policy, name, cacheDir, reportDir string) (err error) {
 	started := time.Now()
-	set, err := s.load(ctx)
+	set, err := a.load(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -25,16 +25,33 @@ type secrets struct {
 	vaultOptions vault.Options
 }
 
+// inputs are the lists in which secrets are named.
+var inputs = []struct {
+	flag  string
+	parse func(string) (source.Ref, error)
+}{
+	{"sops", source.ParseSOPS},
+	{"secret", source.ParseSecret},
+	{"variable", source.ParseVariable},
+	{"secret-env", source.ParseSecretEnv},
+	{"secret-file", source.ParseSecretFile},
+}
+
 func (a *app) readSecrets(o options) (secrets, error) {
 	var s secrets
 	var errs []error
-	for _, line := range o.list("sops") {
-		ref, err := source.ParseSOPS(line)
-		s.refs, errs = append(s.refs, ref), append(errs, err)
+	for _, in := range inputs {
+		if !o.has(in.flag) {
+			continue
+		}
+		for _, line := range o.list(in.flag) {
+			ref, err := in.parse(line)
+			s.refs, errs = append(s.refs, ref), append(errs, err)
+		}
 	}
-	for _, line := range o.list("secret") {
-		ref, err := source.ParseSecret(line)
-		s.refs, errs = append(s.refs, ref), append(errs, err)
+	if values := (config.Option{Flag: "secret-values"}); o.has(values.Flag) {
+		refs, err := source.ParseValues(values.Env(), s.sources)
+		s.refs, errs = append(s.refs, refs...), append(errs, err)
 	}
 	if o.has("allow-key-source") { // check decrypts nothing
 		s.sources.AllowKeySource = o.list("allow-key-source")
@@ -55,7 +72,10 @@ func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, 
 	return buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}, err
 }
 
-func (s secrets) load(ctx context.Context) (secret.Set, error) {
+// load reads the secrets. What there is to say about them is kept until they
+// are masked.
+func (a *app) load(ctx context.Context, s secrets) (secret.Set, error) {
+	s.sources.Note = func(note string) { a.notes = append(a.notes, note) }
 	return source.Load(ctx, s.refs, s.sources)
 }
 
@@ -90,6 +110,10 @@ func (a *app) mask(set secret.Set) (*index.Index, error) {
 	if err := a.platform.Mask(set); err != nil {
 		return nil, fmt.Errorf("masking: %w", err)
 	}
+	for _, note := range a.notes {
+		a.warn("%s", note)
+	}
+	a.notes = nil
 	if weak := x.Weak(); len(weak) > 0 {
 		a.warn("too short or too common to be masked or searched for: %s", strings.Join(weak, ", "))
 	}

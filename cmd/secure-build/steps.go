@@ -68,7 +68,7 @@ func (b *build) check(ctx context.Context) error { return b.contract(ctx, b.secr
 
 func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 	defer b.times.start("decrypt")()
-	set, err := b.load(ctx)
+	set, err := b.load(ctx, b.secrets)
 	if b.registry.Password != "" {
 		set.AddHidden(secret.New("registry-password", "--registry-password-stdin", []byte(b.registry.Password)))
 	}

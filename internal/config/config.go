@@ -56,6 +56,8 @@ var secrets = []Option{
 		Usage: "SOPS file to take secrets from: every encrypted value, one (FILE#db.password), one under another name (ID=FILE#KEY), or the whole document as one file (ID=FILE)"},
 	{Flag: "secret", Kind: List, Arg: "id=ID[,src=FILE|,env=NAME|,sops=FILE#KEY]", Group: GroupSecrets,
 		Usage: "secret as in docker buildx build, or a value of a SOPS file"},
+	{Flag: "variable", Kind: List, Arg: "[ID=]NAME", Group: GroupSecrets,
+		Usage: "variable of the CI, by its name: its value, or the content of a File variable of GitLab"},
 	{Flag: "allow-key-source", Kind: List, Arg: "ENDPOINT", Group: GroupSecrets,
 		Usage: "decryption endpoint (KMS key, Vault address, Key Vault URL) that only the SOPS file names and that may be used"},
 	{Flag: "require-ram", Kind: Bool, Group: GroupSecrets,
@@ -162,10 +164,10 @@ var Exec = slices.Concat(secrets, []Option{
 })
 
 // Check is the table of "secure-build check".
-var Check = slices.Concat(secrets[:2:2], inputs[:3:3], dockerfile)
+var Check = slices.Concat(secrets[:3:3], inputs[:3:3], dockerfile)
 
 // Scan is the table of "secure-build scan".
-var Scan = slices.Concat(secrets[:3:3], scan, []Option{
+var Scan = slices.Concat(secrets[:4:4], scan, []Option{
 	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
 	engine[2],
 })

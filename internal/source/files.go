@@ -14,8 +14,7 @@ import (
 
 func (l *loader) loadEnv(set *secret.Set, ref Ref) error {
 	if !l.opts.hasEnv(ref.env) {
-		return hint.Wrap(fmt.Errorf("reading the secret %s: the variable %s is not set", ref.id, ref.env),
-			"is it passed to this job or step? A variable of another job, or of a protected branch, is not")
+		return l.opts.unset(ref)
 	}
 	return add(set, secret.New(ref.id, ref.String(), []byte(l.opts.env(ref.env))))
 }

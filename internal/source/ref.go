@@ -17,7 +17,9 @@ const (
 	fromSOPS kind = iota
 	fromFile
 	fromEnv
-	fromEither // Docker's bare id: the variable of that name, or else the file
+	fromEither   // Docker's bare id: the variable of that name, or else the file
+	fromVariable // a CI's variable, or the file that a CI has made of it
+	fromValue    // one of several in a variable: the input secrets of the action
 )
 
 // A Ref is one line of --sops or one --secret: it names secrets, and holds none.
@@ -34,14 +36,19 @@ type Ref struct {
 // ID is the id that the user chose, or "" when ids follow from key paths.
 func (r Ref) ID() string { return r.id }
 
+// Env is the environment variable that the secret is read from, or "".
+func (r Ref) Env() string { return r.env }
+
 // File is the file that the secret is read from, as written, or "".
 func (r Ref) File() string { return r.file }
 
 // String writes the ref as an origin: "secrets.yaml#db.password", "$NPM_TOKEN".
 func (r Ref) String() string {
 	switch {
-	case r.kind == fromEnv:
+	case r.kind == fromEnv, r.kind == fromVariable:
 		return "$" + r.env
+	case r.kind == fromValue:
+		return "$" + r.env + "#" + r.id
 	case r.key != "":
 		return r.file + "#" + r.key
 	}

@@ -1,11 +1,8 @@
 package source
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/org/secure-build/internal/hint"
@@ -18,9 +15,29 @@ var (
 	ErrFork  = errors.New("the change comes from a fork")
 )
 
+// A Decision is what a job may do (I10).
+type Decision struct {
+	Decrypt bool  // read any secret
+	Push    bool  // write to a registry or a shared cache
+	Why     error // why not both; nil if both
+}
+
+// Decide says what a build of these folders (the context, the Dockerfile's, …)
+// may do in this job. For a change that comes from a fork it is neither: the
+// author can change the build. An error refuses the build altogether: the job
+// has the rights of this repository, and what is checked out is not this
+// repository's.
+func Decide(opts Options, folders ...string) (Decision, error) {
+	why := fork(opts)
+	if err := checkCheckout(opts, why, folders); err != nil {
+		return Decision{Why: err}, err
+	}
+	return Decision{Decrypt: why == nil, Push: why == nil, Why: why}, nil
+}
+
 // Refuse says whether nothing may be decrypted in this job: while the CI
-// prints every variable, and for a pull request from a fork, whose author can
-// change the build. nil means os.LookupEnv.
+// prints every variable, and for a change that comes from a fork. nil means
+// os.LookupEnv.
 func Refuse(lookupEnv func(string) (string, bool)) error {
 	opts := Options{LookupEnv: lookupEnv}
 	for _, name := range []string{"CI_DEBUG_TRACE", "CI_DEBUG_SERVICES"} {
@@ -29,10 +46,10 @@ func Refuse(lookupEnv func(string) (string, bool)) error {
 				"unset %s, and rotate the secrets of jobs that ran with it", name)
 		}
 	}
-	if err := refuseGitLab(opts); err != nil {
-		return err
+	if err := fork(opts); err != nil {
+		return fmt.Errorf("refusing to decrypt: %w", err)
 	}
-	return refuseGitHub(opts)
+	return nil
 }
 
 // isTrue reads a boolean as GitLab's runner does (strconv.ParseBool), and
@@ -45,60 +62,37 @@ func isTrue(value string) bool {
 	return true
 }
 
-func fork(format string, args ...any) error {
-	return hint.Wrap(fmt.Errorf("refusing to decrypt: %s: %w", fmt.Sprintf(format, args...), ErrFork),
+// fork says whether the change that started this job comes from a fork, or may.
+func fork(opts Options) error {
+	if err := gitlabFork(opts); err != nil {
+		return err
+	}
+	return githubFork(opts)
+}
+
+func isFork(format string, args ...any) error {
+	return hint.Wrap(fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), ErrFork),
 		"build it without secrets and without push; a maintainer's branch of the same commit may have both")
 }
 
-// refuseGitLab compares the two projects of a merge request, which differ for
-// a fork also when a member runs its pipeline in the parent project.
-func refuseGitLab(opts Options) error {
-	for _, what := range []string{"ID", "PATH"} {
-		source, target := opts.env("CI_MERGE_REQUEST_SOURCE_PROJECT_"+what), opts.env("CI_MERGE_REQUEST_PROJECT_"+what)
-		if source != "" && target != "" && source != target {
-			return fork("this merge request's source project is %s and not %s", printable(source), printable(target))
+// gitlabFork compares the two projects of a merge request, which differ for a
+// fork also when a member runs its pipeline in the parent project.
+// https://docs.gitlab.com/ci/variables/predefined_variables/
+func gitlabFork(opts Options) error {
+	from := func(what string) string { return opts.env("CI_MERGE_REQUEST_SOURCE_PROJECT_" + what) }
+	for _, pair := range [][2]string{
+		{from("ID"), opts.env("CI_MERGE_REQUEST_PROJECT_ID")},
+		{from("ID"), opts.env("CI_PROJECT_ID")},
+		{from("PATH"), opts.env("CI_MERGE_REQUEST_PROJECT_PATH")},
+		{from("PATH"), opts.env("CI_PROJECT_PATH")},
+		{opts.env("CI_EXTERNAL_PULL_REQUEST_SOURCE_REPOSITORY"), opts.env("CI_EXTERNAL_PULL_REQUEST_TARGET_REPOSITORY")},
+	} {
+		if source, target := pair[0], pair[1]; source != "" && target != "" && !strings.EqualFold(source, target) {
+			return isFork("this merge request's source project is %s and not %s", printable(source), printable(target))
 		}
 	}
-	return nil
-}
-
-// refuseGitHub reads the event that started the workflow. An event of a pull
-// request that cannot be read counts as one from a fork.
-func refuseGitHub(opts Options) error {
-	event := opts.env("GITHUB_EVENT_NAME")
-	if !strings.HasPrefix(event, "pull_request") {
-		return nil
-	}
-	type repository struct {
-		FullName string `json:"full_name"`
-	}
-	var payload struct {
-		PullRequest *struct {
-			Head, Base struct{ Repo *repository }
-		} `json:"pull_request"`
-	}
-	data, err := readEvent(opts.env("GITHUB_EVENT_PATH"))
-	if err == nil {
-		err = json.Unmarshal(data, &payload)
-	}
-	if err != nil || payload.PullRequest == nil || payload.PullRequest.Base.Repo == nil || payload.PullRequest.Base.Repo.FullName == "" {
-		return fork("the event %s does not say where the pull request comes from, so it may be", printable(event))
-	}
-	head, base := payload.PullRequest.Head.Repo, payload.PullRequest.Base.Repo
-	switch {
-	case head == nil:
-		return fork("the repository of this pull request is gone")
-	case !strings.EqualFold(head.FullName, base.FullName):
-		return fork("this pull request comes from %s", printable(head.FullName))
+	if opts.env("CI_PIPELINE_SOURCE") == "merge_request_event" && from("ID") == "" && from("PATH") == "" {
+		return isFork("this merge request does not say which project it comes from, so that it may be a fork")
 	}
 	return nil
-}
-
-func readEvent(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 64<<20))
 }

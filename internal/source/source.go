@@ -29,6 +29,14 @@ type Options struct {
 	// Azure and Vault read the process' own environment all the same.
 	LookupEnv func(string) (string, bool)
 
+	// Environ lists the environment; nil is os.Environ. Only names are used, to
+	// say which variable may have been meant.
+	Environ func() []string
+
+	// Note takes a warning about a secret; nil drops it. It must not be printed
+	// before the secrets are masked.
+	Note func(string)
+
 	// AllowKeySource lists the key sources that only a file names and that may
 	// be used for all that (--allow-key-source): a URL, an ARN or a resource id,
 	// the latter two also as a prefix that ends in "*".
@@ -52,6 +60,12 @@ func (o Options) env(name string) string {
 	return value
 }
 
+func (o Options) note(format string, args ...any) {
+	if o.Note != nil {
+		o.Note(fmt.Sprintf(format, args...))
+	}
+}
+
 func (o Options) hasEnv(name string) bool {
 	if o.LookupEnv == nil {
 		_, ok := os.LookupEnv(name)
@@ -62,11 +76,17 @@ func (o Options) hasEnv(name string) bool {
 }
 
 // Load reads every secret that refs name, in their order. A file that several
-// refs name is decrypted once. Two secrets with one id are an error.
+// refs name is decrypted once. Two secrets with one id are an error, and so is
+// a job in which no secret may be read: see Refuse.
 func Load(ctx context.Context, refs []Ref, opts Options) (secret.Set, error) {
 	l, err := newLoader(opts)
 	if err != nil {
 		return secret.Set{}, err
+	}
+	if len(refs) > 0 {
+		if err := Refuse(opts.LookupEnv); err != nil {
+			return secret.Set{}, err
+		}
 	}
 	var set secret.Set
 	for _, ref := range refs {
@@ -81,6 +101,10 @@ func Load(ctx context.Context, refs []Ref, opts Options) (secret.Set, error) {
 // clear text in a SOPS file. It says of a file what Load would say before it
 // asks for a key: not encrypted, cut off, no such key.
 func Names(ref Ref, opts Options) ([]string, error) {
+	isVariable := ref.kind == fromEnv || ref.kind == fromVariable
+	if isVariable && !opts.hasEnv(ref.env) && !looksLikeName(ref.env) {
+		return nil, opts.unset(ref) // before an id that may be a value is shown
+	}
 	if ref.kind != fromSOPS {
 		return []string{ref.id}, nil
 	}
@@ -136,6 +160,10 @@ func (l *loader) load(ctx context.Context, set *secret.Set, ref Ref) error {
 		return l.loadFile(set, ref)
 	case fromEnv:
 		return l.loadEnv(set, ref)
+	case fromVariable:
+		return l.loadVariable(set, ref)
+	case fromValue:
+		return l.loadValue(set, ref)
 	}
 	doc, err := l.decrypted(ctx, ref)
 	if err != nil {
@@ -149,9 +177,6 @@ func (l *loader) decrypted(ctx context.Context, ref Ref) (*document, error) {
 	id := [2]string{l.opts.path(ref.file), ref.format}
 	if doc, ok := l.docs[id]; ok {
 		return doc, nil
-	}
-	if err := Refuse(l.opts.LookupEnv); err != nil {
-		return nil, fmt.Errorf("decrypting %s: %w", ref.file, err)
 	}
 	doc, err := openDocument(l.opts, ref)
 	if err != nil {

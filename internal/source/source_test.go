@@ -113,7 +113,9 @@ func (w *world) lookup(name string) (string, bool) {
 	return value, ok
 }
 
-func (w *world) options() Options { return Options{Dir: w.dir, LookupEnv: w.lookup} }
+func (w *world) options() Options {
+	return Options{Dir: w.dir, LookupEnv: w.lookup, Environ: w.environ}
+}
 
 func (w *world) environ() []string {
 	var env []string
