@@ -36,6 +36,7 @@ func (a *app) buildCommand() *cobra.Command {
 		Example: examples,
 		Args:    oneContext,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.fence()
 			b, err := a.newBuild(opts, args[0])
 			if err != nil {
 				return err
@@ -52,6 +53,7 @@ func (a *app) buildCommand() *cobra.Command {
 // here, before anything is decrypted or built.
 func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b := &build{app: a, started: time.Now()}
+	a.debugOptions(o)
 	var errs []error
 	check := func(err error) { errs = append(errs, err) }
 	flag := func(name string) bool { v, err := o.bool(name); check(err); return v }
@@ -81,7 +83,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 		b.progress = v
 	}
 	check(o.oneOf("progress", b.progress))
-	b.metadataFile, b.iidFile, b.reportDir = o.text("metadata-file"), o.text("iidfile"), o.text("report-dir")
+	b.metadataFile, b.iidFile = o.text("metadata-file"), o.text("iidfile")
+	b.reportDir, err = a.ciReportDir(o.text("report-dir"))
+	check(err)
 	if all := o.list("builder"); len(all) > 0 {
 		b.builder = all[0]
 	}

@@ -24,6 +24,7 @@ func (a *app) checkCommand() *cobra.Command {
 		Example: "  secure-build check --sops secrets.yaml .",
 		Args:    oneContext,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.fence()
 			s, err := a.readSecrets(opts)
 			if err != nil {
 				return err

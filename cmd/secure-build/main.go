@@ -75,6 +75,9 @@ func realMain() int {
 	log.SetOutput(io.Discard) // what other libraries log, such as the end of a session
 
 	a := &app{redactor: red, stdin: os.Stdin, stdout: stdout, stderr: stderr, terminal: terminal(os.Stderr), getenv: os.Getenv}
+	if platform.Detect(os.Getenv) != platform.Terminal {
+		a.terminal = nil // a log, which some runners write by way of one
+	}
 	a.platform = platform.New(platform.Options{Getenv: os.Getenv, Log: stderr, Raw: runnerLog(os.Stderr)})
 	err := a.guarded(ctx, os.Args[1:])
 	if err != nil && ctx.Err() != nil && !errors.Is(err, pipeline.ErrNotClean) {
@@ -83,6 +86,7 @@ func realMain() int {
 	if !errors.As(err, new(commandError)) {
 		printError(stderr, err)
 	}
+	a.end()
 	return exitCode(err)
 }
 
@@ -116,6 +120,7 @@ type app struct {
 	terminal       *os.File // stderr, if it is a terminal
 	getenv         func(string) string
 	platform       platform.Platform
+	unfence        func()    // ends the fence, if there is one
 	seen           ruleNames // of patterns that found something
 	notes          []string  // warnings about secrets that are not masked yet
 }

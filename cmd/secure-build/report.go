@@ -21,7 +21,7 @@ import (
 // in the files that docker buildx build writes too. Those say that there is an
 // image to go on with, so they are written for a clean one only.
 func (b *build) report(res pipeline.Result) error {
-	err := b.say(b.summary(res), b.index, b.reportDir)
+	err := errors.Join(b.say(b.summary(res), b.index, b.reportDir), b.outputs(res))
 	if res.Report.Verdict == finding.Clean {
 		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
 		if err := errors.Join(b.layout.Keep(), b.book.Trim()); err != nil {
@@ -77,15 +77,10 @@ func (a *app) say(run report.Run, x *index.Index, dir string) error {
 	}
 	err := report.Table(a.stdout, run.Findings, report.TableOptions{Searched: len(run.Secrets) - len(run.Weak), Details: details})
 	if dir != "" {
-		werr := report.Write(dir, run, a.redactor.Bytes, func(text []byte) error {
-			if x.Has(text, index.Log) {
-				return errors.New("a value is left in it after redaction")
-			}
-			return nil
-		})
+		werr := report.Write(dir, run, a.redactor.Bytes, shows(x))
 		err = errors.Join(err, hint.Wrap(werr, "nothing was written to %s; does the id or the origin of one secret hold the value of another?", dir))
 	}
-	return errors.Join(err, a.platform.Findings(run.Findings.Findings, run.Dockerfile))
+	return errors.Join(err, a.platform.Findings(run.Findings.Findings, run.Dockerfile), a.summarize(run, x))
 }
 
 // inRepository is a file's path from the root of the repository that it is in,
@@ -118,17 +113,12 @@ func (b *build) writeMetadata(img pipeline.Image) error {
 	return writeFile(b.metadataFile, b.redactor.Bytes(data))
 }
 
-// writeID writes the image's id, which is the digest of its config as long as
-// there is one image, as docker buildx build does.
+// writeID writes the image's id.
 func (b *build) writeID(img pipeline.Image) error {
 	if b.iidFile == "" {
 		return nil
 	}
-	id := img.Metadata["containerimage.config.digest"]
-	if id == "" {
-		id = img.Digest
-	}
-	return writeFile(b.iidFile, []byte(id))
+	return writeFile(b.iidFile, []byte(imageID(img)))
 }
 
 // writeFile writes a file in one go: it is there whole or not at all.

@@ -41,6 +41,7 @@ func (a *app) scanCommand() *cobra.Command {
 				"%s --sops secrets.yaml IMAGE", cmd.CommandPath())
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			a.fence()
 			s, err := a.readSecrets(opts)
 			if err != nil {
 				return err

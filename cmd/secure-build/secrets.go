@@ -114,6 +114,9 @@ func (a *app) mask(set secret.Set) (*index.Index, error) {
 		a.warn("%s", note)
 	}
 	a.notes = nil
+	for _, sec := range set.Searched() {
+		a.debug("secret: %s from %s", sec.ID(), sec.Origin())
+	}
 	if weak := x.Weak(); len(weak) > 0 {
 		a.warn("too short or too common to be masked or searched for: %s", strings.Join(weak, ", "))
 	}

@@ -82,7 +82,9 @@ func (b *build) mask(set secret.Set) (err error) {
 }
 
 func (b *build) store(_ context.Context, set secret.Set) (err error) {
-	b.vault, err = b.app.store(b.secrets, set)
+	if b.vault, err = b.app.store(b.secrets, set); err == nil {
+		b.debug("vault: %s", b.vault.Memory().Kind)
+	}
 	return err
 }
 
@@ -105,6 +107,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	if b.layout, err = image.Temp(b.cacheDir); err != nil {
 		return img, err
 	}
+	b.debug("engine: %s", b.engine)
 	defer b.times.start("build")()
 	if !b.rescan {
 		b.book = b.memory(b.cacheDir, b.set, b.index)
@@ -116,8 +119,11 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	b.request.Store = b.layout.Store(b.watch)
 	b.request.Secret = b.vault.Get
 	out, flush := b.output()
+	end := b.section("build")
 	res, err := b.engine.Solve(ctx, b.request, out)
-	if err = errors.Join(err, flush()); err != nil {
+	err = errors.Join(err, flush())
+	end()
+	if err != nil {
 		return img, err
 	}
 	b.scans.Built(scan.Build{Base: res.Base, Lines: lines(buildkit.Steps(b.request))})

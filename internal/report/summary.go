@@ -36,6 +36,7 @@ func (r Run) summary() string {
 	line("Engine", codes(r.Engine))
 	line("Tool", codes(r.Tool))
 
+	b.WriteString(r.mermaid())
 	r.summaryFindings(&b)
 	if len(rep.Coverage.Unread) > 0 {
 		b.WriteString("\n## Not read\n\n| blob | reason |\n|---|---|\n")

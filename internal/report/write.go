@@ -20,13 +20,15 @@ const (
 	GitLabCodeQualityFile = "gl-codequality.json"
 )
 
-// forms are the files, and how each is made from a run whose strings have been
-// redacted.
-var forms = []struct {
+// A form is one of the files, and how it is made from a run whose strings have
+// been redacted.
+type form struct {
 	name  string
 	write func(Run) ([]byte, error)
 	plain func([]byte) []byte // what it says, without its escapes
-}{
+}
+
+var forms = []form{
 	{FindingsFile, func(r Run) ([]byte, error) { return encode(r.Findings) }, literals},
 	{SummaryFile, func(r Run) ([]byte, error) { return []byte(r.summary()), nil }, unescaped},
 	{ReceiptFile, func(r Run) ([]byte, error) { return encode(r.receipt()) }, literals},
@@ -51,18 +53,9 @@ func Write(dir string, run Run, redact func([]byte) []byte, checks ...Check) err
 	run = redacted(run, redact)
 	files := make([]file, 0, len(forms))
 	for _, form := range forms {
-		text, err := form.write(run)
+		text, err := form.text(run, redact, checks)
 		if err != nil {
 			return fmt.Errorf("writing %s: %w", form.name, err)
-		}
-		isJSON := json.Valid(text)
-		if text = redact(text); isJSON && !json.Valid(text) {
-			return fmt.Errorf("writing %s: redacting it leaves no valid JSON: is a secret a part of JSON's own syntax?", form.name)
-		}
-		for _, check := range checks {
-			if err := errors.Join(check(text), check(form.plain(text))); err != nil {
-				return fmt.Errorf("writing %s: it would show a secret: %w", form.name, err)
-			}
 		}
 		files = append(files, file{form.name, text})
 	}
@@ -70,6 +63,42 @@ func Write(dir string, run Run, redact func([]byte) []byte, checks ...Check) err
 		return fmt.Errorf("making the report folder: %w", err)
 	}
 	return replace(dir, files)
+}
+
+// Summary is the text of the summary, for the page of a job, made with the care
+// of [Write].
+func Summary(run Run, redact func([]byte) []byte, checks ...Check) ([]byte, error) {
+	if redact == nil {
+		return nil, errors.New("writing the summary: no redactor")
+	}
+	for _, f := range forms {
+		if f.name == SummaryFile {
+			text, err := f.text(redacted(run, redact), redact, checks)
+			if err != nil {
+				return nil, fmt.Errorf("writing the summary: %w", err)
+			}
+			return text, nil
+		}
+	}
+	return nil, errors.New("writing the summary: there is no such form")
+}
+
+// text is a form's text: redacted as a whole, and looked at by each check.
+func (f form) text(run Run, redact func([]byte) []byte, checks []Check) ([]byte, error) {
+	text, err := f.write(run)
+	if err != nil {
+		return nil, err
+	}
+	isJSON := json.Valid(text)
+	if text = redact(text); isJSON && !json.Valid(text) {
+		return nil, errors.New("redacting it leaves no valid JSON: is a secret a part of JSON's own syntax?")
+	}
+	for _, check := range checks {
+		if err := errors.Join(check(text), check(f.plain(text))); err != nil {
+			return nil, fmt.Errorf("it would show a secret: %w", err)
+		}
+	}
+	return text, nil
 }
 
 // encode writes v as indented JSON.

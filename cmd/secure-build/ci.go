@@ -1,0 +1,141 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/index"
+	"github.com/org/secure-build/internal/pipeline"
+	"github.com/org/secure-build/internal/platform"
+	"github.com/org/secure-build/internal/report"
+)
+
+// fence keeps the CI from obeying what a command prints, from its first line to
+// its last: a warning may quote a Dockerfile, and a table an image, that says
+// ::set-output. (What exec runs is the user's own, and may speak to the CI.)
+func (a *app) fence() { a.unfence = a.platform.Section("") }
+
+// end closes the log, the fence behind everything that stood in it.
+func (a *app) end() {
+	for _, w := range []any{a.stdout, a.stderr} {
+		if f, ok := w.(interface{ Flush() error }); ok {
+			_ = f.Flush() // who closed our output does not read this either
+		}
+	}
+	if a.unfence != nil {
+		a.unfence()
+	}
+}
+
+// section puts what a stage prints into a section of its own, on a CI.
+func (a *app) section(title string) (end func()) {
+	if platform.Detect(a.getenv) == platform.Terminal {
+		return func() {}
+	}
+	over := a.platform.Section(title)
+	return func() {
+		if f, ok := a.stderr.(interface{ Flush() error }); ok {
+			_ = f.Flush()
+		}
+		over()
+	}
+}
+
+// outputs hands on what later steps and jobs go on with: the digest and what
+// belongs to it only if the image is clean.
+func (b *build) outputs(res pipeline.Result) error {
+	rep := res.Report
+	out := [][2]string{{"verdict", string(rep.Verdict)}, {"findings", strconv.Itoa(len(rep.Findings))}}
+	if b.reportDir != "" {
+		dir, err := filepath.Abs(b.reportDir)
+		if err != nil {
+			return err
+		}
+		out = append(out, [2]string{"report", dir}, [2]string{"sarif", filepath.Join(dir, report.SARIFFile)})
+	}
+	if rep.Verdict == finding.Clean {
+		out = append(out, [2]string{"digest", res.Image.Digest}, [2]string{"imageid", imageID(res.Image)})
+		// GitLab has files for it (--metadata-file), and no place for JSON in a variable.
+		if platform.Detect(b.getenv) == platform.GitHub {
+			metadata, err := buildkit.MetadataJSON(res.Image.Metadata)
+			if err != nil {
+				return fmt.Errorf("writing the metadata: %w", err)
+			}
+			out = append(out, [2]string{"metadata", string(b.redactor.Bytes(metadata))})
+		}
+	}
+	var errs []error
+	for _, o := range out {
+		errs = append(errs, b.platform.Output(o[0], o[1]))
+	}
+	return errors.Join(errs...)
+}
+
+// imageID is the digest of the image's config as long as there is one image, as
+// docker buildx build has it.
+func imageID(img pipeline.Image) string {
+	return cmp.Or(img.Metadata["containerimage.config.digest"], img.Digest)
+}
+
+// summarize puts the run on the page of the job, searched once more.
+func (a *app) summarize(run report.Run, x *index.Index) error {
+	if off, err := strconv.ParseBool(a.getenv("DOCKER_BUILD_SUMMARY")); err == nil && !off {
+		return nil // as docker/build-push-action has it
+	}
+	text, err := report.Summary(run, a.redactor.Bytes, shows(x))
+	if err != nil {
+		return err
+	}
+	return a.platform.Summary(text)
+}
+
+// shows says that a text shows a value after all.
+func shows(x *index.Index) report.Check {
+	return func(text []byte) error {
+		if x.Has(text, index.Log) {
+			return errors.New("a value is left in it after redaction")
+		}
+		return nil
+	}
+}
+
+// ciReportDir is where the reports go on GitHub if nobody said where: later
+// steps upload them. The runner removes it at the end of the job.
+func (a *app) ciReportDir(dir string) (string, error) {
+	temp := a.getenv("RUNNER_TEMP")
+	if dir != "" || temp == "" || platform.Detect(a.getenv) != platform.GitHub {
+		return dir, nil
+	}
+	dir, err := os.MkdirTemp(temp, "secure-build-report-")
+	if err != nil {
+		return "", fmt.Errorf("making the report folder: %w", err)
+	}
+	return dir, nil
+}
+
+// debug says what a run does, where the CI was asked for that: names, counts
+// and kinds, never a value. It goes through the redactor too.
+func (a *app) debug(format string, args ...any) {
+	a.platform.Debug(fmt.Sprintf(format, args...))
+}
+
+// debugOptions names the options that are set, and says where.
+func (a *app) debugOptions(o options) {
+	var set []string
+	for _, opt := range o.table {
+		switch {
+		case o.flagged(opt.Flag) && o.flags.Changed(opt.Flag):
+			set = append(set, "--"+opt.Flag)
+		case a.getenv(opt.Env()) != "":
+			set = append(set, opt.Env())
+		}
+	}
+	a.debug("secure-build %s; set: %s", version, cmp.Or(strings.Join(set, " "), "nothing"))
+}
