@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"registry-login":  with((*scene).registryLoginCmd),
 			"registry-writes": with((*scene).registryWritesCmd),
 			"shell":           with((*scene).shellCmd),
+			"valid-reports":   with((*scene).validReportsCmd),
 			"vault-empty":     with((*scene).vaultEmptyCmd),
 		},
 	})
