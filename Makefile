@@ -18,7 +18,7 @@ STATIC  := CGO_ENABLED=0 go build -trimpath
 TESTFLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build tools setup test-setup demo test bench lint generate clean
+.PHONY: help build image tools setup test-setup demo test bench lint generate clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,11 @@ help: ## say what there is
 build: ## build bin/secure-build
 	@mkdir -p bin
 	$(STATIC) -ldflags '-s -w -X main.version=$(VERSION)' -o bin/secure-build ./cmd/secure-build
+
+# Its times are the last commit's, so that a checkout anywhere gives the same.
+image: export SOURCE_DATE_EPOCH := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+image: test-setup tools build ## collect what the image of the Dockerfile holds, in bin/image
+	go run ./cmd/image
 
 tools: bin/tools/.built bin/tools/.built-act ## build buildkitd, buildctl, sops, crane and others to bin/tools
 

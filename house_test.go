@@ -56,6 +56,7 @@ var layers = map[string]layer{
 	"cmd/secure-build": wires,
 
 	"cmd/bench":       tool,
+	"cmd/image":       tool, // collects the parts of the image
 	"internal/corpus": tool, // makes images full of leaks
 }
 

@@ -34,6 +34,8 @@ if [ "${1:-}" = test ]; then
   need chromium browser
   need npm has npm
   need rsync has rsync # gitlab-ci-local copies artifacts with it
+  need rootlesskit has rootlesskit # root needs these two for the image
+  need uidmap has newuidmap
 fi
 
 [ "${#missing[@]}" -gt 0 ] || exit 0

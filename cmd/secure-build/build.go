@@ -91,6 +91,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	}
 	check(o.oneOf("progress", b.progress))
 	b.metadataFile, b.iidFile = o.text("metadata-file"), o.text("iidfile")
+	a.useDotenv(o.text("dotenv"))
 	b.reportDir, err = a.ciReportDir(o.text("report-dir"))
 	check(err)
 	b.builders, b.builderTLS = o.list("builder"), o.text("builder-tls")

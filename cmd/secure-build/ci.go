@@ -60,15 +60,22 @@ func (a *app) section(title string) (end func()) {
 func (b *build) outputs(res pipeline.Result) error {
 	rep := res.Report
 	out := [][2]string{{"verdict", string(rep.Verdict)}, {"findings", strconv.Itoa(len(rep.Findings))}}
+	gitlab := platform.Detect(b.getenv) == platform.GitLab
 	if b.reportDir != "" {
 		dir, err := filepath.Abs(b.reportDir)
 		if err != nil {
 			return err
 		}
+		if gitlab { // another job has its checkout elsewhere
+			dir = b.reportDir
+		}
 		out = append(out, [2]string{"report", dir}, [2]string{"sarif", filepath.Join(dir, report.SARIFFile)})
 	}
 	if rep.Verdict == finding.Clean {
 		out = append(out, [2]string{"digest", res.Image.Digest}, [2]string{"imageid", imageID(res.Image)})
+		if gitlab && res.Pushed {
+			out = append(out, [2]string{"image", b.tags[0].Repository.Name() + "@" + res.Image.Digest})
+		}
 		// GitLab has files for it (--metadata-file), and no place for JSON in a variable.
 		if platform.Detect(b.getenv) == platform.GitHub {
 			metadata, err := buildkit.MetadataJSON(res.Image.Metadata)
@@ -114,9 +121,13 @@ func shows(x *index.Index) report.Check {
 	}
 }
 
-// ciReportDir is where the reports go on GitHub if nobody said where: later
-// steps upload them. The runner removes it at the end of the job.
+// ciReportDir is where the reports go on a CI if nobody said where. On GitHub
+// later steps upload them from there, and the runner removes it at the end of
+// the job. On GitLab artifacts are files of the checkout.
 func (a *app) ciReportDir(dir string) (string, error) {
+	if dir == "" && platform.Detect(a.getenv) == platform.GitLab {
+		return "secure-build-report", nil
+	}
 	temp := a.getenv("RUNNER_TEMP")
 	if dir != "" || temp == "" || platform.Detect(a.getenv) != platform.GitHub {
 		return dir, nil
@@ -126,6 +137,15 @@ func (a *app) ciReportDir(dir string) (string, error) {
 		return "", fmt.Errorf("making the report folder: %w", err)
 	}
 	return dir, nil
+}
+
+// useDotenv makes outputs a dotenv report of GitLab. (Where it goes is known
+// after the flags have been read, and nothing was handed out before that.)
+func (a *app) useDotenv(name string) {
+	if name != "" && platform.Detect(a.getenv) == platform.GitLab {
+		a.ci.Dotenv = name
+		a.platform = platform.New(a.ci)
+	}
 }
 
 // debug says what a run does, where the CI was asked for that: names, counts

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // A forge is a server with the repository that the component is published in,
@@ -128,4 +129,23 @@ func (s *scene) gitlabCmd(ts *testscript.TestScript, args []string) error {
 		err = fmt.Errorf("exit code: got %s, want %s", got, args[1])
 	}
 	return err
+}
+
+// valid-reports FOLDER: the two reports that GitLab reads keep to its schemas.
+func (s *scene) validReportsCmd(ts *testscript.TestScript, args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: valid-reports FOLDER")
+	}
+	var errs []error
+	for report, rules := range map[string]string{
+		"gl-secret-detection.json": "gitlab-secret-detection.schema.json", "gl-codequality.json": "gitlab-codequality.schema.json",
+	} {
+		schema, err := jsonschema.NewCompiler().Compile(filepath.Join("..", "..", "internal", "report", "testdata", rules))
+		if err != nil {
+			return err
+		}
+		text, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(filepath.Join(args[0], report))))
+		errs = append(errs, err, schema.Validate(text))
+	}
+	return errors.Join(errs...)
 }

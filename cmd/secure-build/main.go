@@ -78,7 +78,8 @@ func realMain() int {
 	if platform.Detect(os.Getenv) != platform.Terminal {
 		a.terminal = nil // a log, which some runners write by way of one
 	}
-	a.platform = platform.New(platform.Options{Getenv: os.Getenv, Log: stderr, Raw: runnerLog(os.Stderr)})
+	a.ci = platform.Options{Getenv: os.Getenv, Log: stderr, Raw: runnerLog(os.Stderr)}
+	a.platform = platform.New(a.ci)
 	err := a.guarded(ctx, os.Args[1:])
 	if err != nil && ctx.Err() != nil && !errors.Is(err, pipeline.ErrNotClean) {
 		err = fmt.Errorf("interrupted: %w", err)
@@ -120,6 +121,7 @@ type app struct {
 	stdout, stderr io.Writer
 	terminal       *os.File // stderr, if it is a terminal
 	getenv         func(string) string
+	ci             platform.Options // of platform
 	platform       platform.Platform
 	shown          *shown    // what the CI was told so far
 	seen           ruleNames // of patterns that found something

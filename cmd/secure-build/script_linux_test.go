@@ -65,6 +65,7 @@ func TestScripts(t *testing.T) {
 			"shell":           with((*scene).shellCmd),
 			"standin":         with((*scene).standInCmd),
 			"standin-writes":  with((*scene).standInWritesCmd),
+			"valid-reports":   with((*scene).validReportsCmd),
 			"vault-empty":     with((*scene).vaultEmptyCmd),
 		},
 	})

@@ -1,0 +1,129 @@
+//go:build linux
+
+package securebuild_test
+
+import (
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// localRegistry starts a registry and returns its address.
+func localRegistry(t *testing.T) string {
+	t.Helper()
+	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(srv.Close)
+	return strings.TrimPrefix(srv.URL, "http://")
+}
+
+// imageParts collects what the image holds, with another program in the place
+// of ours and of buildkitd if tools is given.
+func imageParts(t *testing.T, binary, tools string) (context string) {
+	t.Helper()
+	context = t.TempDir()
+	cmd := exec.Command("go", "run", "./cmd/image", "-binary", binary, "-tools", tools, "-o", filepath.Join(context, "rootfs.tar"))
+	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1700000000", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return context
+}
+
+// buildImage builds the Dockerfile by secure-build itself, with a private
+// daemon that knows nothing of earlier builds, and returns what was pushed.
+func buildImage(t *testing.T, context, tag string) v1.Image {
+	t.Helper()
+	cmd := exec.Command("bin/secure-build", "build", "--progress", "plain", "--cache-dir", t.TempDir(), "--provenance=false",
+		// It holds the patterns that are looked for, and is found by one of them.
+		"--fail-on", "known-value", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", "-f", "Dockerfile", "-t", tag, "--push", context)
+	cmd.Env = withoutBuilder(os.Environ())
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ref, err := name.ParseReference(tag)
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := remote.Image(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return img
+}
+
+func withoutBuilder(environ []string) (env []string) {
+	for _, kv := range environ {
+		if name, _, _ := strings.Cut(kv, "="); name != "BUILDKIT_HOST" && !strings.HasPrefix(name, "SECURE_BUILD_") && !strings.HasPrefix(name, "SOPS_") {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
+// TestImageIsReproducible builds it twice, by two daemons, from parts that were
+// collected twice. Small programs stand for the large ones.
+func TestImageIsReproducible(t *testing.T) {
+	parts, reg := t.TempDir(), localRegistry(t)
+	for _, file := range []string{"secure-build", "buildkitd"} {
+		if err := os.WriteFile(filepath.Join(parts, file), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var digests [2]v1.Hash
+	for i := range digests {
+		img := buildImage(t, imageParts(t, filepath.Join(parts, "secure-build"), parts), reg+"/secure-build:test")
+		var err error
+		if digests[i], err = img.Digest(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("two builds of the same parts: %v and %v", digests[0], digests[1])
+	}
+}
+
+// TestImage starts the image as Docker does for a job: as its user, with
+// Docker's default capabilities to gain and no others, and with parts of /proc
+// masked; without a seccomp profile, which rootless needs. In it the demo is
+// built, scanned and pushed.
+func TestImage(t *testing.T) {
+	tools, err := filepath.Abs("bin/tools")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg := localRegistry(t)
+	img := buildImage(t, imageParts(t, "bin/secure-build", tools), reg+"/secure-build:test")
+	c := newContainer(t, img)
+	c.demo(t, tools)
+	c.env = append(c.env, "SOPS_AGE_KEY="+c.key, "REGISTRY="+reg)
+	out := c.run(t, "sh", "-c", `set -e; id -u; cd /builds/demo
+		secure-build build --progress plain --sops npmrc=secrets.env#NPMRC --sops secrets.env#DATABASE_URL --sops signing_key=secrets.env#KEY \
+			-t "$REGISTRY/demo/site:1" --push .
+		ls -A /dev/shm /tmp "$HOME"`)
+	for _, want := range []string{"1000\n", "checking the schema of [masked:DATABASE_URL]", "the key has mode 400 and owner 1000", "clean: ", "pushed " + reg + "/demo/site:1@sha256:"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("it does not say %q", want)
+		}
+	}
+	for _, value := range []string{"demo_Zk3v", "demo-Gx7p", "c2VjdXJl", c.key} {
+		if strings.Contains(out, value) {
+			t.Errorf("it shows the value %s…", value)
+		}
+	}
+	if t.Failed() {
+		t.Log(out)
+	}
+	if got := c.run(t, "version"); !strings.HasPrefix(got, "secure-build ") {
+		t.Errorf("the entry point says %q to version", got)
+	}
+}
