@@ -49,7 +49,7 @@ func (r Request) Changes() bool { return r.Method != http.MethodGet }
 
 // A Server answers for projects and groups. Set its fields before it is used.
 type Server struct {
-	Token       string // in place of the constant
+	Token       string                  // in place of the constant
 	Limit       int                     // variables of one owner; 0 is GitLab's own
 	NoHidden    bool                    // a GitLab before 17.4, which drops masked_and_hidden
 	FreeGroups  bool                    // a GitLab without Premium, which drops the scopes of groups
