@@ -84,6 +84,32 @@ func TestReplaceCutOff(t *testing.T) {
 	}
 }
 
+// TestReplaceOvertaken: another run ends the same work between our making the
+// new variable and our deleting the old one. Theirs is not deleted.
+func TestReplaceOvertaken(t *testing.T) {
+	var s gitlabtest.Server
+	c := serve(t, &s)
+	s.Add(project, gitlabtest.Variable{Key: "X", Value: canary + "-old"})
+	s.After = func(r gitlabtest.Request) {
+		if r.Method != "POST" {
+			return
+		}
+		theirs := find(t, &s, project, "X", staging+"*")
+		theirs.EnvironmentScope = "*"
+		s.Remove(project, "X")
+		s.Add(project, theirs)
+	}
+	steps, err := apply(t, c, secrets(t, "x", canary+"-new"), SyncOptions{Owner: app, Adopt: []string{"X"}, Replace: true})
+	if err != nil || steps[0].Action != Keep {
+		t.Errorf("got %s, %v", actions(steps), err)
+	}
+	for _, r := range s.Requests() {
+		if r.Method == "DELETE" {
+			t.Errorf("it deleted %s?%s", r.Path, r.Query)
+		}
+	}
+}
+
 // TestCutOff ends a run in the middle; the next does what is left, and no more.
 func TestCutOff(t *testing.T) {
 	var s gitlabtest.Server
