@@ -16,23 +16,28 @@ import (
 var update = flag.Bool("update", false, "rewrite the generated parts of the documentation")
 
 func TestReadmeHasTheOptions(t *testing.T) {
-	name := filepath.Join("..", "..", "README.md")
-	got, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := Splice(string(got), Markdown(Build))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(name, []byte(want), 0o644); err != nil {
+	for name, table := range map[string]string{
+		"README.md":                Markdown(Build),
+		"docs/gitlab-variables.md": "### `gitlab audit`\n\n" + Markdown(GitLabAudit) + "\n### `gitlab sync`\n\n" + Markdown(GitLabSync),
+	} {
+		path := filepath.Join("..", "..", filepath.FromSlash(name))
+		got, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return
-	}
-	if diff := cmp.Diff(want, string(got)); diff != "" {
-		t.Errorf("README.md differs from the table of options; make generate rewrites it (-want +got):\n%s", diff)
+		want, err := Splice(string(got), table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if *update {
+			if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("%s differs from the table of options; make generate rewrites it (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -69,6 +69,9 @@ func (c *Client) step(ctx context.Context, s *Step, o SyncOptions) error {
 			return err
 		}
 	}
+	if errors.Is(err, errUnlike) {
+		return err
+	}
 	return hint.Wrap(err, "something else changes it all the time; is another sync running?")
 }
 
@@ -131,7 +134,8 @@ func (c *Client) replace(ctx context.Context, s *Step, have, staged *Variable) e
 		got, err := c.create(ctx, w.Owner, w, scope)
 		if errors.Is(err, errTaken) {
 			if other, _ := c.get(ctx, w.Owner, w.Name, scope); other == nil {
-				return hint.Wrap(fmt.Errorf("replacing the variable %s of %s: %w: it has no scopes", w.Name, w.Owner, errUnlike),
+				// Or another run has just moved it: so it is looked at again.
+				return hint.Wrap(fmt.Errorf("replacing the variable %s of %s: %w: it has no scopes (%w)", w.Name, w.Owner, errUnlike, errTaken),
 					"scopes of a group's variables need GitLab Premium; delete %s by hand and sync again", w.Name)
 			}
 		}

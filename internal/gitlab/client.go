@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -91,8 +92,8 @@ func checkURL(text string) (*url.URL, error) {
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
 		return nil, hint.Wrap(errors.New("reading the address of GitLab: it is no plain URL"), "it looks like https://gitlab.example.com")
 	}
-	local := u.Hostname() == "localhost" || strings.HasPrefix(u.Hostname(), "127.") || u.Hostname() == "::1"
-	if u.Scheme != "https" && (u.Scheme != "http" || !local) {
+	ip := net.ParseIP(u.Hostname())
+	if local := u.Hostname() == "localhost" || ip.IsLoopback(); u.Scheme != "https" && (u.Scheme != "http" || !local) {
 		return nil, hint.Wrap(fmt.Errorf("reading the address of GitLab: %s would send the token and the secrets in clear text", oneLine(u.Scheme+"://"+u.Host)),
 			"use https://%s", oneLine(u.Host))
 	}

@@ -169,7 +169,7 @@ func differences(have *Variable, w *wish) (change, []string) {
 	if have.Type != w.Type {
 		ch.kind, names = &w.Type, append(names, "type")
 	}
-	if have.Masked != w.Masked && !have.Hidden {
+	if have.Masked != w.Masked {
 		ch.masked, names = &w.Masked, append(names, "masked")
 	}
 	if have.Raw != w.Raw {
