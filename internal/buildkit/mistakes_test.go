@@ -62,6 +62,7 @@ func TestMistakes(t *testing.T) {
 
 		{"ADD from a URL", stage + "ADD https://user:hunter22@example.com/x.tar /\n", nil, "error password-in-url 2 ADD from a URL with a password in it, which stays"},
 		{"ADD from a URL with an ARG", stage + "ARG CREDS\nADD https://user:${CREDS}@example.com/x.tar /\n", nil, "error password-in-url 3 ADD from a URL with a password in it, which comes from"},
+		{"a password with @ and :", stage + "ADD https://user:hunter22@x:y@example.com/x /\n", nil, "error password-in-url 2 ADD from a URL with a password in it, which stays in the image's history (example.com)"},
 		{"ADD from git", stage + "ADD https://user:hunter22@example.com/x.git#main /src\n", nil, "error password-in-url 2"},
 		{"RUN with a URL", stage + "RUN pip install -i https://user:hunter22@pypi.example.com/simple x\n", nil, "error password-in-url 2 RUN has a URL"},
 		{"git clone with a mounted secret", stage + "RUN --mount=type=secret,id=given,env=T git clone https://x:$T@example.com/x.git\n", nil, "warning password-in-url 2 git keeps the URL"},

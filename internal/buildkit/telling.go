@@ -103,7 +103,9 @@ type credential struct {
 	variable     bool // the password is filled in from a variable or a command
 }
 
-var credentialURL = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*)://([^\s/:@"'<>` + "`" + `]*):([^\s/@"'<>` + "`" + `]+)@([^\s/:"'<>]*)`)
+// credentialURL ends the password at the last @, so that no part of it is taken
+// for the host, which is shown.
+var credentialURL = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*)://([^\s/:@"'<>` + "`" + `]*):([^\s/"'<>` + "`" + `]+)@([^\s/:@"'<>]*)`)
 
 // urlCredentials lists the URLs of a text that have a password in them.
 func urlCredentials(text string) []credential {
