@@ -80,12 +80,12 @@ func (c *checking) step(s script, args []string, line int) {
 	if file == nil {
 		return
 	}
-	w := walker{script: s, problem: func(rule, remedy, format string, args ...any) {
+	w := walker{script: s, shell: map[string]string{}, problem: func(rule, remedy, format string, args ...any) {
 		c.problem(finding.Warning, rule, line, remedy, format, args...)
 	}}
 	w.removed = removed(file)
 	w.stmts(file.Stmts, true)
-	if w.tracing && w.expands {
+	if w.traced {
 		c.traced(s, line)
 	}
 }

@@ -117,6 +117,8 @@ func TestContract(t *testing.T) {
 			Request{}, Given{}, "a:4", "warning secret-in-arg 3; error missing-secret 4", ""},
 		{"a check directive that is none", "# check=skip\nFROM scratch\n",
 			Request{}, Given{}, "", "error build-check 1 the check directive cannot be read: failed to parse check options", ""},
+		{"a check directive further below", "# a comment\n# check=error=true\nFROM scratch as a\nRUN --mount=type=secret,id=a x\n",
+			Request{}, Given{}, "a:4", "warning FromAsCasing 3; error missing-secret 4", ""},
 		{"an error in a stage that is not built", "FROM scratch AS a\nCOPY --from=later / /\nFROM scratch AS later\nRUN x\n",
 			Request{}, Given{}, "", "", ""},
 		{"Docker's own syntax", "# syntax=docker/dockerfile:1.7-labs@sha256:0000\nFROM scratch\nRUN --mount=type=secret,id=a x\n",

@@ -98,7 +98,7 @@ func contents(name, text string) (what string, sure bool) {
 		return "passwords", false
 	}
 	for _, s := range settings(text) {
-		if key := s[0]; tells(key) && !harmless(s[1]) {
+		if key := s[0]; len(key) < 80 && tells(key) && !harmless(s[1]) {
 			return "a setting named " + key[strings.LastIndexAny(key, ":/")+1:], false
 		}
 	}

@@ -43,6 +43,7 @@ func TestMistakes(t *testing.T) {
 		{"no secret: ARG for a file", stage + "ARG NPM_TOKEN_FILE\nARG SECRET_NAME=x\n", nil, "warning SecretsUsedInArgOrEnv 3"},
 		{"no secret: PWD", stage + "ENV PWD=/app OLDPWD=/ PASS=2\n", nil, ""},
 		{"no secret: AWS's own example", stage + "ENV ID=AKIAIOSFODNN7EXAMPLE\n", nil, ""},
+		{"no secret: the head of a key", stage + "RUN grep -q -e '" + strings.SplitAfter(privateKey, "\n")[0][:35] + "' /x\n", nil, ""},
 		{"no secret: Rails' stand-in", stage + "RUN SECRET_KEY_BASE=dummy rails assets:precompile\n", nil, ""},
 
 		{"ARG", stage + "ARG NPM_TOKEN\n", nil, "warning secret-in-arg 2 ARG NPM_TOKEN"},
@@ -62,6 +63,7 @@ func TestMistakes(t *testing.T) {
 
 		{"ADD from a URL", stage + "ADD https://user:hunter22@example.com/x.tar /\n", nil, "error password-in-url 2 ADD from a URL with a password in it, which stays"},
 		{"ADD from a URL with an ARG", stage + "ARG CREDS\nADD https://user:${CREDS}@example.com/x.tar /\n", nil, "error password-in-url 3 ADD from a URL with a password in it, which comes from"},
+		{"a password with @ and :", stage + "ADD https://user:hunter22@x:y@example.com/x /\n", nil, "error password-in-url 2 ADD from a URL with a password in it, which stays in the image's history (example.com)"},
 		{"ADD from git", stage + "ADD https://user:hunter22@example.com/x.git#main /src\n", nil, "error password-in-url 2"},
 		{"RUN with a URL", stage + "RUN pip install -i https://user:hunter22@pypi.example.com/simple x\n", nil, "error password-in-url 2 RUN has a URL"},
 		{"git clone with a mounted secret", stage + "RUN --mount=type=secret,id=given,env=T git clone https://x:$T@example.com/x.git\n", nil, "warning password-in-url 2 git keeps the URL"},
@@ -114,6 +116,8 @@ func TestPrintedAndKept(t *testing.T) {
 		{"env in a pipe", "env | sort", "warning printed-secret 2 sort"},
 		{"export -p", "export -p", "warning printed-secret 2 export"},
 		{"set -x", "set -ex; npm config set //registry/:_authToken=$TOKEN", "warning printed-secret 2 set -x"},
+		{"a variable of the shell", "T=$(cat /run/secrets/file) && echo \"got $T\"", `warning printed-secret 2 echo prints the secret "file"`},
+		{"an exported variable", "export T=\"$(cat /run/secrets/file)\"; printenv T", `warning printed-secret 2 printenv prints the secret "file"`},
 		{"heredoc", "<<EOF\ntrue\ncat /run/secrets/file\nEOF", "warning printed-secret 2 cat"},
 
 		{"kept by cp", "cp /run/secrets/file /root/.npmrc", `warning kept-secret 2 the secret "file" is written to /root/.npmrc`},
@@ -136,6 +140,8 @@ func TestPrintedAndKept(t *testing.T) {
 		{"no print: printenv of another", "printenv HOME", ""},
 		{"no print: set -e", "set -eu; npm ci", ""},
 		{"no print: set -x without it", "set -x; npm ci", ""},
+		{"no print: set +x before", "set -x; apk add x; set +x; npm login $TOKEN", ""},
+		{"no print: a variable of the shell that is not exported", "T=$(cat /run/secrets/file); printenv T", ""},
 		{"not kept: removed", "cp /run/secrets/file /root/.npmrc && npm ci && rm -f /root/.npmrc", ""},
 		{"not kept: a copy of something else", "cp /etc/hosts /root/", ""},
 		{"no shell", "<<EOF\n#!/usr/bin/env python3\nprint(open('/run/secrets/file').read())\nEOF", ""},

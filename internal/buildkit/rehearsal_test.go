@@ -179,7 +179,6 @@ func TestCheckValues(t *testing.T) {
 		rules = append(rules, fmt.Sprintf("%s %s %d %s", p.Severity, p.Rule, p.Line, p.Message))
 	}
 	want := []string{
-		`error known-value 0 an option of the build (name) holds the value of the secret "token"`,
 		`error known-value 0 the name of a label holds the value of the secret "token"`,
 		`error known-value 0 the label l holds the value of the secret "token"`,
 		`error known-value 2 the build argument A holds the value of the secret "token"`,

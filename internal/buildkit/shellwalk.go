@@ -19,9 +19,10 @@ var (
 type walker struct {
 	script
 	problem func(rule, remedy, format string, args ...any)
-	removed []string // paths that the script removes again
-	tracing bool     // set -x
-	expands bool     // a command has a secret in its words
+	removed []string          // paths that the script removes again
+	shell   map[string]string // variables of the shell that a secret was put into → id
+	tracing bool              // set -x
+	traced  bool              // a command was traced that has a secret in its words
 	depth   int
 }
 
@@ -144,9 +145,7 @@ func passes(call *syntax.CallExpr) bool {
 // call walks a simple command.
 func (w *walker) call(call *syntax.CallExpr, input string, shown bool) string {
 	for _, a := range call.Assigns {
-		if a.Value != nil && w.inWord(a.Value) != "" {
-			w.expands = true
-		}
+		w.assign(a)
 	}
 	if len(call.Args) == 0 {
 		return ""
@@ -155,7 +154,8 @@ func (w *walker) call(call *syntax.CallExpr, input string, shown bool) string {
 	id := ""
 	for _, a := range args {
 		if in := w.inWord(a); in != "" {
-			id, w.expands = in, true
+			id = in
+			w.traced = w.traced || w.tracing
 		}
 	}
 	switch {
@@ -164,6 +164,9 @@ func (w *walker) call(call *syntax.CallExpr, input string, shown bool) string {
 		return l == "xtrace" || strings.HasPrefix(l, "-") && !strings.HasPrefix(l, "--") && strings.Contains(l, "x")
 	}):
 		w.tracing = true
+		return ""
+	case name == "set" && len(args) > 0 && literal(args[0]) == "+x":
+		w.tracing = false
 		return ""
 	case name == "printenv" || dumps(name, args):
 		id = w.environment(name, args)
@@ -204,13 +207,25 @@ func (w *walker) declare(d *syntax.DeclClause, shown bool) {
 		}
 		if a.Naked && literal(a.Value) == "-p" {
 			all = true
-		} else if w.inWord(a.Value) != "" {
-			w.expands = true
+		} else if id := w.assign(a); id != "" && d.Variant.Value == "export" {
+			w.vars[a.Name.Value] = id
 		}
 	}
 	if id := w.environment(d.Variant.Value, nil); all && shown && id != "" {
 		w.printed(id, d.Variant.Value)
 	}
+}
+
+// assign notes a variable that a secret is put into.
+func (w *walker) assign(a *syntax.Assign) (id string) {
+	if a.Value == nil || a.Name == nil {
+		return ""
+	}
+	if id = w.inWord(a.Value); id != "" {
+		w.shell[a.Name.Value] = id
+		w.traced = w.traced || w.tracing
+	}
+	return id
 }
 
 // environment is the secret that a look at the environment shows.
@@ -227,64 +242,4 @@ func (w *walker) environment(name string, args []*syntax.Word) string {
 		return w.vars[v]
 	}
 	return ""
-}
-
-// inWord is the secret that a word has in it: $TOKEN, or $(cat /run/secrets/x).
-func (w *walker) inWord(word *syntax.Word) (id string) {
-	syntax.Walk(word, func(n syntax.Node) bool {
-		switch n := n.(type) {
-		case *syntax.ParamExp:
-			if n.Param != nil && !n.Length && (n.Exp == nil || n.Exp.Op != syntax.AlternateUnset && n.Exp.Op != syntax.AlternateUnsetOrNull) && w.vars[n.Param.Value] != "" {
-				id = w.vars[n.Param.Value]
-			}
-		case *syntax.CmdSubst:
-			for _, s := range n.Stmts {
-				if s.Cmd == nil && len(s.Redirs) == 1 { // $(<file)
-					if in := w.file(literal(s.Redirs[0].Word)); in != "" {
-						id = in
-					}
-				} else if in := w.stmt(s, false); in != "" {
-					id = in
-				}
-			}
-			return false
-		}
-		return true
-	})
-	return id
-}
-
-// anyFile is the secret whose file is among the words.
-func (w *walker) anyFile(words []*syntax.Word) string {
-	for _, a := range words {
-		if id := w.file(literal(a)); id != "" {
-			return id
-		}
-	}
-	return ""
-}
-
-// file is the secret that a path, or a pattern, is the file of.
-func (w *walker) file(name string) string {
-	for _, f := range slices.Sorted(maps.Keys(w.files)) {
-		if ok, err := path.Match(name, f); name != "" && (path.Clean(name) == path.Clean(f) || err == nil && ok) {
-			return w.files[f]
-		}
-	}
-	return ""
-}
-
-func (w *walker) printed(id, by string) {
-	w.problem(RulePrinted, "leave it out; secure-build masks it in its own log, other logs have it in clear text", "%s prints the secret %q", by, id)
-}
-
-// kept notes that a secret is written to a path of the image.
-func (w *walker) kept(id, to string) {
-	switch {
-	case to == "" || strings.HasPrefix(to, "/dev/") || strings.HasPrefix(to, "/proc/"), slices.Contains(w.removed, to):
-		return
-	case slices.ContainsFunc(w.other, func(dir string) bool { return to == dir || strings.HasPrefix(to, strings.TrimSuffix(dir, "/")+"/") }):
-		return
-	}
-	w.problem(RuleKept, "mount it where the program looks for it: RUN --mount=type=secret,id="+id+",target="+to+" …, or remove it in the same RUN", "the secret %q is written to %s, in the image", id, to)
 }

@@ -32,7 +32,7 @@ func Steps(req Request) []Step {
 	if err != nil {
 		return nil
 	}
-	stages, _, err := instructions.Parse(ast.AST, nil)
+	stages, _, err := instructions.Parse(ast.AST, noLint())
 	if err != nil || len(stages) == 0 {
 		return nil
 	}

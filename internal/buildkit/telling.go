@@ -71,7 +71,7 @@ func wordsOf(name string) []string {
 var vendorKeys = regexp.MustCompile(`gh[pousr]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{60,}|glpat-[A-Za-z0-9_-]{20}|npm_[A-Za-z0-9]{36}|` +
 	`(?:AKIA|ASIA)[A-Z0-9]{16}|sk_live_[A-Za-z0-9]{20,}|xox[abprs]-[A-Za-z0-9-]{20,}|AIza[A-Za-z0-9_-]{35}|hf_[A-Za-z0-9]{34}|` +
 	`dckr_pat_[A-Za-z0-9_-]{27}|pypi-AgEI[A-Za-z0-9_-]{50,}|SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}|AGE-SECRET-KEY-1[A-Z0-9]{58}|` +
-	`-----BEGIN (?:RSA |EC |DSA |OPENSSH |PGP )?PRIVATE KEY(?: BLOCK)?-----`)
+	`-----BEGIN (?:RSA |EC |DSA |OPENSSH |PGP )?PRIVATE KEY(?: BLOCK)?-----(?:\s|\\n|\\r)+(?:[\w-]+: [^\n]*\s+)*[A-Za-z0-9+/]{16}`)
 
 // vendorKey says whether a text holds a key of a known shape. AWS's own examples
 // end in EXAMPLE.
@@ -103,7 +103,9 @@ type credential struct {
 	variable     bool // the password is filled in from a variable or a command
 }
 
-var credentialURL = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*)://([^\s/:@"'<>` + "`" + `]*):([^\s/@"'<>` + "`" + `]+)@([^\s/:"'<>]*)`)
+// credentialURL ends the password at the last @, so that no part of it is taken
+// for the host, which is shown.
+var credentialURL = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*)://([^\s/:@"'<>` + "`" + `]*):([^\s/"'<>` + "`" + `]+)@([^\s/:@"'<>]*)`)
 
 // urlCredentials lists the URLs of a text that have a password in them.
 func urlCredentials(text string) []credential {

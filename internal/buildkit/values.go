@@ -21,6 +21,10 @@ type Known struct {
 	Len func(id string) (n int, ok bool)
 }
 
+// plainOptions hold names that people choose and read. A "secret" in one of them
+// is rather a word that should not be among the secrets.
+var plainOptions = []string{"name", "filename", "target", "platform"}
+
 // CheckValues is the second half of the check, for what only the decrypted values
 // tell: no option of the build may hold one, since BuildKit records options in
 // the image and its provenance, and no mounted secret may be empty (I7). What
@@ -42,6 +46,9 @@ func CheckValues(req Request, checked Checked, optional []string, known Known) (
 	}
 	for _, a := range attrs {
 		for _, name := range slices.Sorted(maps.Keys(a)) {
+			if slices.Contains(plainOptions, name) {
+				continue
+			}
 			if id, ok := known.Find(name); ok { // the name must not be shown either
 				kind, _, _ := strings.Cut(name, ":")
 				c.problem(finding.Error, RuleValue, 0, "names are recorded in the image too", "the name of a %s holds the value of the secret %q", kind, id)
@@ -83,7 +90,7 @@ func (c *checking) option(name, id string, args map[string]int) {
 		switch kind {
 		case "build-arg":
 			what, line = "the build argument "+rest, args[rest]
-			remedy = fmt.Sprintf("leave it out, and use RUN --mount=type=secret,id=%s,env=%s …", id, rest)
+			remedy = fmt.Sprintf("leave it out, and use RUN --mount=type=secret,id=%s,env=%s …; if it is no secret, name only those that are (--sops FILE#KEY)", id, rest)
 		case "label":
 			what, remedy = "the label "+rest, "labels are for everyone who can pull the image"
 		}
