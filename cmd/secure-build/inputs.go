@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -63,25 +62,47 @@ func (s *secrets) readInputs(o options) error {
 	return errors.Join(errs...)
 }
 
-// readValues takes ID=VALUE lines apart as docker/build-push-action does: one
-// that stands in double quotes may have several lines. A value is in no error.
+// readValues takes ID=VALUE lines apart, as docker/build-push-action writes
+// them: one that stands in double quotes may have several lines, and "" in it
+// is one quote. A value is in no error.
 func readValues(text string) (pairs [][2]string, err error) {
-	r := csv.NewReader(strings.NewReader(text))
-	r.FieldsPerRecord, r.LazyQuotes = -1, true
 	for n := 1; ; n++ {
-		record, err := r.Read()
-		if errors.Is(err, io.EOF) {
+		if text = strings.TrimLeft(text, " \t\r\n"); text == "" {
 			return pairs, nil
 		}
-		if err != nil {
-			return nil, fmt.Errorf("reading %s: secret %d: a quote is not closed", valuesEnv, n)
+		item, rest, _ := strings.Cut(text, "\n")
+		if text[0] == '"' {
+			var ok bool
+			if item, rest, ok = unquote(text[1:]); !ok {
+				return nil, fmt.Errorf("reading %s: secret %d: its quote is not closed", valuesEnv, n)
+			}
+		} else {
+			item = strings.TrimSpace(item)
 		}
-		id, value, ok := strings.Cut(strings.TrimSpace(strings.Join(record, ",")), "=")
+		text = rest
+		id, value, ok := strings.Cut(item, "=")
 		if !ok || id == "" || value == "" {
 			return nil, hint.Wrap(fmt.Errorf("reading %s: secret %d is not ID=VALUE", valuesEnv, n),
 				`one a line; a value of several lines stands in double quotes together with its id: "ID=FIRST LINE…"`)
 		}
 		pairs = append(pairs, [2]string{id, value})
+	}
+}
+
+// unquote reads up to the quote that ends a line.
+func unquote(text string) (item, rest string, ok bool) {
+	for from := 0; ; {
+		at := strings.IndexByte(text[from:], '"')
+		if at < 0 {
+			return "", "", false
+		}
+		at += from
+		if strings.HasPrefix(text[at:], `""`) {
+			from = at + 2
+			continue
+		}
+		line, rest, _ := strings.Cut(text[at+1:], "\n")
+		return strings.ReplaceAll(text[:at], `""`, `"`), rest, strings.TrimSpace(line) == ""
 	}
 }
 

@@ -116,7 +116,10 @@ func TestParseWords(t *testing.T) {
 		}, []row{
 			{"linux/amd64,linux/arm64", "linux/amd64 linux/arm64", ""}, {"linux/x86_64 linux/amd64", "linux/amd64", ""}, {"linux/arm64/v8", "linux/arm64", ""}, {"linux/arm/v7", "linux/arm/v7", ""}, {"a/b/c/d", "", `"a/b/c/d"`},
 		}},
-		"allow": {func(s string) (string, error) { all, err := ParseAllow([]string{s}); return strings.Join(all, " "), err }, []row{
+		"allow": {func(s string) (string, error) {
+			all, err := ParseAllow([]string{s})
+			return strings.Join(all, " "), err
+		}, []row{
 			{"network.host", "network.host", ""}, {"everything", "", "everything"},
 		}},
 		"ssh": {func(s string) (string, error) {
