@@ -80,7 +80,7 @@ func ingest(t *testing.T, root, id, ref string) (data *os.File, commit func()) {
 	}
 }
 
-func write(t *testing.T, f *os.File, text string) {
+func grow(t *testing.T, f *os.File, text string) {
 	t.Helper()
 	if _, err := f.WriteString(text); err != nil {
 		t.Fatal(err)
@@ -90,29 +90,29 @@ func write(t *testing.T, f *os.File, text string) {
 func TestAheadReadsWhatGrows(t *testing.T) {
 	root := t.TempDir()
 	stale, _ := ingest(t, root, "stale", "ns/1/stale")
-	write(t, stale, "left by a run that was killed")
+	grow(t, stale, "left by a run that was killed")
 	var got reads
 	stop := (&Engine{root: root}).Ahead(t.Context(), Reading{Growing: got.read})
 
 	f, commit := ingest(t, root, "one", "ns/2/abc")
 	pulled, _ := ingest(t, root, "two", "ns/3/layer-sha256:0123")
-	write(t, f, "the first ")
+	grow(t, f, "the first ")
 	got.await(t, 1)
-	write(t, pulled, "a base image's layer")
-	write(t, f, "and the second half")
+	grow(t, pulled, "a base image's layer")
+	grow(t, f, "and the second half")
 	commit()
 	f, commit = ingest(t, root, "one", "ns/2/abc") // the same name again
-	write(t, f, "another layer")
+	grow(t, f, "another layer")
 	got.await(t, 2)
 	commit()
 	aborted, _ := ingest(t, root, "three", "ns/4/def")
-	write(t, aborted, "never finished")
+	grow(t, aborted, "never finished")
 	got.await(t, 3)
 	if err := os.RemoveAll(filepath.Dir(aborted.Name())); err != nil {
 		t.Fatal(err)
 	}
 	unfinished, _ := ingest(t, root, "four", "ns/5/ghi")
-	write(t, unfinished, "no end")
+	grow(t, unfinished, "no end")
 	got.await(t, 4)
 	stop()
 
