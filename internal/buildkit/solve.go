@@ -142,7 +142,7 @@ func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rota
 		return err
 	})
 	if err := eg.Wait(); err != nil {
-		return nil, nil, e.explain(ctx, req, explain(err))
+		return nil, nil, e.explain(ctx, req, unpulled(req, explain(err)))
 	}
 	return resp, base, nil
 }
@@ -261,8 +261,6 @@ func explain(err error) error {
 		return hint.Wrap(err, "the step's own output is above; a secret is there only in the RUN that mounts it")
 	case strings.Contains(msg, "asks for a secret"):
 		return hint.Wrap(err, "name it with --sops or --secret")
-	case strings.Contains(msg, "failed to resolve source metadata") && strings.Contains(msg, "syntax"):
-		return hint.Wrap(err, "the Dockerfile's first line, # syntax=…, names an image that reads it; docker/dockerfile:1 needs no pull")
 	case strings.Contains(msg, "failed to read dockerfile"):
 		return hint.Wrap(err, "name the Dockerfile with --file")
 	}

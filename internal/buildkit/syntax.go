@@ -7,6 +7,7 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/moby/buildkit/frontend/dockerfile/version"
+	"github.com/org/secure-build/internal/hint"
 )
 
 // mainline matches the images of Docker's own Dockerfile frontend of major
@@ -42,6 +43,15 @@ func minor(v string) int {
 	}
 	n, _ := strconv.Atoi(parts[1]) // none is 0 too
 	return n
+}
+
+// unpulled says of an error why the image was wanted, if it is that of a frontend.
+func unpulled(req Request, err error) error {
+	ref := frontendOf(req)
+	if msg := err.Error(); ref == "" || !strings.Contains(msg, ref) || !strings.Contains(msg, "failed to resolve source metadata") {
+		return err
+	}
+	return hint.Wrap(err, "the Dockerfile wants to be read by the image %s (its line # syntax=, or BUILDKIT_SYNTAX); docker/dockerfile:1 is built in, and nothing is pulled for it", ref)
 }
 
 // frontendOf is the image that the Dockerfile, or its build argument, wants to be
