@@ -18,13 +18,14 @@ type Watch func(digest string) (w io.Writer, end func(whole bool))
 // Store returns the content store that BuildKit exports into. Every blob that
 // is written to it goes through watch on its way.
 func (l *Layout) Store(watch Watch) content.Store {
-	return watchedStore{l.store, l, watch}
+	return watchedStore{l.store, l, watch, false}
 }
 
 type watchedStore struct {
 	content.Store
 	layout *Layout
 	watch  Watch
+	ours   bool // it is us who write, not BuildKit
 }
 
 // Info is how BuildKit asks whether a blob has to be sent.
@@ -43,6 +44,10 @@ func (s watchedStore) Writer(ctx context.Context, opts ...content.WriterOpt) (co
 		if err := opt(&wo); err != nil {
 			return nil, err
 		}
+	}
+	// BuildKit need not ask for Info first: that a blob is there is said here too.
+	if d := wo.Desc.Digest; d != "" && !s.ours {
+		s.layout.taken.ask(ctx, d)
 	}
 	w, err := s.Store.Writer(ctx, opts...)
 	if err != nil {
