@@ -76,10 +76,8 @@ func readValues(text string) (pairs [][2]string, err error) {
 			if item, rest, ok = unquote(text[1:]); !ok {
 				return nil, fmt.Errorf("reading %s: secret %d: its quote is not closed", valuesEnv, n)
 			}
-		} else {
-			item = strings.TrimSpace(item)
 		}
-		text = rest
+		item, text = strings.TrimSpace(item), rest
 		id, value, ok := strings.Cut(item, "=")
 		if !ok || id == "" || value == "" {
 			return nil, hint.Wrap(fmt.Errorf("reading %s: secret %d is not ID=VALUE", valuesEnv, n),
