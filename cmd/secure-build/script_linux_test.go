@@ -47,6 +47,7 @@ func TestScripts(t *testing.T) {
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
+			"git-server":      with((*scene).gitServerCmd),
 			"hunt":            huntCmd,
 			"interrupts":      with((*scene).interruptsCmd),
 			"rawjson":         with((*scene).rawjsonCmd),

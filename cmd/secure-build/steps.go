@@ -112,7 +112,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	}
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
 	b.request.Store = b.layout.Store(b.watch)
-	b.request.Secret = b.vault.Get
+	b.request.Secret = b.value
 	if b.request.Outputs.Files != nil {
 		if b.files, err = b.layout.Files(); err != nil {
 			return img, err
