@@ -32,6 +32,7 @@ need rootlesskit user_namespaces has rootlesskit
 need uidmap user_namespaces has newuidmap
 if [ "${1:-}" = test ]; then
   need chromium browser
+  need openssh-client has ssh-keygen
   need npm has npm
   need rsync has rsync # gitlab-ci-local copies artifacts with it
   need rootlesskit has rootlesskit # root needs these two for the image

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/org/secure-build/internal/config"
+	"github.com/org/secure-build/internal/secret"
 	"github.com/org/secure-build/internal/source"
 )
 
@@ -29,11 +30,20 @@ func csvLine(fields ...string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
+// value answers BuildKit. What it asks for by itself has a host's name in it, and
+// maybe a port, which no id of ours can have.
+func (b *build) value(id string) ([]byte, error) {
+	if strings.HasPrefix(id, "GIT_AUTH_") || strings.HasPrefix(id, "HTTP_AUTH_") {
+		id = secret.ID(id)
+	}
+	return b.vault.Get(id)
+}
+
 // readToken makes a secret of the token for GitHub, which BuildKit asks for when
 // it fetches the context, and which no image may hold either. It is for that one
 // host: no other server is given it.
 func (b *build) readToken(o options) error {
-	token := o.text("github-token")
+	token := strings.TrimSpace(o.text("github-token"))
 	if err := os.Unsetenv(tokenEnv); err != nil || token == "" {
 		return err
 	}
@@ -46,7 +56,7 @@ func (b *build) readToken(o options) error {
 			return nil // another one was given
 		}
 	}
-	ref, err := source.ParseSecret(csvLine("id="+gitToken+"."+host, "env="+tokenEnv))
+	ref, err := source.ParseSecret(csvLine("id="+secret.ID(gitToken+"."+host), "env="+tokenEnv))
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", tokenEnv, err)
 	}

@@ -49,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
+			"git-server":      with((*scene).gitServerCmd),
 			"gitlab":          with((*scene).gitlabCmd),
 			"gitlab-api":      with((*scene).gitlabAPICmd),
 			"gitlab-project":  with((*scene).gitlabProjectCmd),

@@ -134,7 +134,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
 	b.layout.Borrow(b.engine.Blobs)
 	b.request.Store = b.layout.Store(b.watch)
-	b.request.Secret = buildkit.Optional(b.vault.Get, b.optional)
+	b.request.Secret = buildkit.Optional(b.value, b.optional)
 	if b.request.Outputs.Files != nil {
 		if b.files, err = b.layout.Files(); err != nil {
 			return img, err

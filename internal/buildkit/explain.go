@@ -22,6 +22,9 @@ var (
 // registry has refused us.
 func (e *Engine) explain(ctx context.Context, req Request, err error) error {
 	msg := err.Error()
+	if strings.Contains(msg, "could not read Username") || strings.Contains(msg, "Authentication failed for") {
+		return hint.Wrap(err, "give the token for it as the secret GIT_AUTH_TOKEN, or for GitHub in SECURE_BUILD_GITHUB_TOKEN")
+	}
 	if slices.ContainsFunc(refusals, func(s string) bool { return strings.Contains(msg, s) }) {
 		where := "the registry"
 		if m := host.FindStringSubmatch(msg); m != nil {

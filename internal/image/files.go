@@ -52,6 +52,9 @@ func (f *Files) Close() error { return f.file.Close() }
 
 // Root makes the image of one layer around the archive.
 func (f *Files) Root() (ocispecs.Descriptor, error) {
+	if f.size == 0 { // even one without files has its end
+		return ocispecs.Descriptor{}, errors.New("staging the files: BuildKit sent none")
+	}
 	f.open = map[string]func() (io.ReadCloser, error){
 		f.digest.Digest().String(): func() (io.ReadCloser, error) { return os.Open(f.path) },
 	}

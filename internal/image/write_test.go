@@ -146,6 +146,25 @@ func TestFilesAreAnImage(t *testing.T) {
 	}
 }
 
+// TestNoFiles: nothing that arrived is not the same as an empty image.
+func TestNoFiles(t *testing.T) {
+	l, err := Temp(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Remove()
+	f, err := l.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Root(); err == nil {
+		t.Error("got no error")
+	}
+	if _, err := staged(t).Root(); err != nil {
+		t.Errorf("an archive without files: %v", err)
+	}
+}
+
 // TestLoadAnswers: an engine that has said 200 can still say no.
 func TestLoadAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {

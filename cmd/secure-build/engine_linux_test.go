@@ -8,6 +8,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/cgi"
+	"net/http/httptest"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -66,6 +69,41 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, t := range tags {
 		_ = json.NewEncoder(w).Encode(map[string]string{"stream": "Loaded image: " + t + "\n"})
 	}
+}
+
+// git-server DIR TOKEN: the folder as a repository on a git server, by git's own
+// program for it, for who has the canary as a token, as on GitHub. Its address
+// is in GIT_SERVER.
+func (s *scene) gitServerCmd(ts *testscript.TestScript, args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: git-server DIR TOKEN")
+	}
+	dir := ts.MkAbs(args[0])
+	for _, line := range []string{"init -q -b main", "add .", "-c user.name=t -c user.email=t@example.com commit -q -m first", "config http.uploadpack true"} {
+		if out, err := exec.Command("git", append([]string{"-C", dir}, strings.Fields(line)...)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("git %s: %w\n%s", line, err, out)
+		}
+	}
+	core, err := exec.Command("git", "--exec-path").Output()
+	if err != nil {
+		return err
+	}
+	backend := &cgi.Handler{
+		Path: filepath.Join(strings.TrimSpace(string(core)), "git-http-backend"),
+		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
+	}
+	token := ts.Getenv(args[1])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "x-access-token" || password != token {
+			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		backend.ServeHTTP(w, r)
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("GIT_SERVER", server.URL)
+	return nil
 }
 
 // loadable holds an archive to what docker load needs: a manifest.json, and every
