@@ -70,8 +70,6 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(err)
 	b.request, err = a.readDockerfile(o, buildContext)
 	check(err)
-	b.policy, err = a.readPolicy(o)
-	check(err)
 	b.rescan = flag("rescan")
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
 	check(b.readRequest(o))
@@ -81,6 +79,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	if b.request.Outputs.ToStdout() { // which is then for the archive alone
 		b.app = a.withStdout(a.stderr)
 	}
+	check(b.decide())
+	b.policy, err = a.readPolicy(o, !b.may.Decrypt)
+	check(err)
 	check(o.oneOf("call", o.text("call")))
 	b.progress = o.text("progress")
 	if v := a.getenv("BUILDKIT_PROGRESS"); v != "" && b.progress == "auto" {
@@ -93,7 +94,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.builders, b.builderTLS = o.list("builder"), o.text("builder-tls")
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
-	check(b.login(o))
+	if b.may.Push { // a stranger's job has no password to read
+		check(b.login(o))
+	}
 	return b, errors.Join(errs...)
 }
 
