@@ -64,6 +64,8 @@ var layers = map[string]layer{
 // here may be imported by nobody: a new dependency is a decision.
 var importers = map[string][]string{
 	"filippo.io/age":                         {"internal/source"},
+	"github.com/aws/aws-sdk-go-v2/aws":       {"internal/source"}, // credentials as sops' KMS key takes them
+	"github.com/hashicorp/vault/api":         {"internal/source"}, // the login whose token sops' Vault key takes
 	"github.com/containerd/containerd":       {"internal/buildkit", "internal/image"},
 	"github.com/containerd/platforms":        {"internal/buildkit"}, // reads linux/arm64/v8 as BuildKit does
 	"github.com/containerd/console":          {"internal/buildkit", "cmd/secure-build"},

@@ -3,6 +3,7 @@ package main_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -140,6 +141,10 @@ func (h *hunt) file(kind, path string) error {
 	return err
 }
 
+// maxMemfd is how much of an anonymous file is read, in bytes. None of ours is
+// larger than a secret may be; those of a browser have terabytes of nothing.
+const maxMemfd = 8 << 20
+
 // memfds looks at the anonymous files that any process still holds.
 func (h *hunt) memfds() {
 	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
@@ -147,9 +152,16 @@ func (h *hunt) memfds() {
 		if target, err := os.Readlink(fd); err != nil || !strings.HasPrefix(target, "/memfd:") {
 			continue
 		}
-		if data, err := os.ReadFile(fd); err == nil {
+		f, err := os.Open(fd)
+		if err != nil {
+			continue
+		}
+		// Not os.ReadFile: it makes room for the whole size, which ends the process
+		// if there is not so much memory.
+		if data, err := io.ReadAll(io.LimitReader(f, maxMemfd)); err == nil {
 			h.look("memfd", fd, data)
 		}
+		_ = f.Close()
 	}
 }
 

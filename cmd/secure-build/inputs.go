@@ -22,6 +22,24 @@ var (
 // gitToken is the id that BuildKit asks for when it fetches from a git host.
 const gitToken = "GIT_AUTH_TOKEN"
 
+// takeValues takes the secrets that are given by value out of the environment,
+// so that nothing that we start inherits them.
+func (s *secrets) takeValues(o options) error {
+	text := o.text("secret-values")
+	if err := os.Unsetenv(valuesEnv); err != nil {
+		return err
+	}
+	s.sources.LookupEnv = func(name string) (string, bool) {
+		if name == valuesEnv {
+			return text, true
+		}
+		return os.LookupEnv(name)
+	}
+	refs, err := source.ParseValues(valuesEnv, s.sources)
+	s.refs = append(s.refs, refs...)
+	return err
+}
+
 func csvLine(fields ...string) string {
 	var b strings.Builder
 	w := csv.NewWriter(&b)

@@ -49,15 +49,23 @@ func (a *app) readSecrets(o options) (secrets, error) {
 			s.refs, errs = append(s.refs, ref), append(errs, err)
 		}
 	}
-	if values := (config.Option{Flag: "secret-values"}); o.has(values.Flag) {
-		refs, err := source.ParseValues(values.Env(), s.sources)
-		s.refs, errs = append(s.refs, refs...), append(errs, err)
+	if o.has("secret-values") {
+		errs = append(errs, s.takeValues(o))
 	}
 	if o.has("allow-key-source") { // check decrypts nothing
 		s.sources.AllowKeySource = o.list("allow-key-source")
 	}
 	if o.has("optional-secret") {
 		s.optional = o.list("optional-secret")
+	}
+	if o.has("oidc-audience") {
+		s.sources.Keyless = source.Keyless{
+			Tokens: o.list("oidc-token-env"), Audience: o.text("oidc-audience"),
+			AWSRole: o.text("aws-role"), AWSRegion: o.text("aws-region"),
+			GCPProvider: o.text("gcp-workload-identity-provider"), GCPServiceAccount: o.text("gcp-service-account"),
+			VaultRole: o.text("vault-role"), VaultAuthPath: o.text("vault-auth-path"),
+		}
+		errs = append(errs, s.sources.Keyless.Check())
 	}
 	if !o.has("require-ram") { // nor does scan keep anything
 		return s, errors.Join(errs...)

@@ -87,7 +87,6 @@ func (b *build) check(ctx context.Context) (err error) {
 func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 	defer b.times.start("decrypt")()
 	set, err := b.load(ctx, b.secrets)
-	err = errors.Join(err, os.Unsetenv(valuesEnv)) // nothing that we start may inherit it
 	if err == nil {
 		err = b.hideKeys(&set)
 	}
