@@ -121,11 +121,20 @@ func withoutLine(text, prefix string) []string {
 	return lines
 }
 
+// smallFiles is a file of every format to be damaged.
+var smallFiles = []struct{ file, plain string }{
+	{"s.yaml", testPlain},
+	{"s.json", `{"a": "CANARY", "n": [3]}`},
+	{"s.env", "A=CANARY\\nCANARY\n"},
+	{"s.ini", "[s]\na = CANARY\n"},
+	{"s.enc", "CANARY\x00"},
+}
+
 // TestTruncated cuts a file of every format at every place: always an error,
 // never a panic, never a value.
 func TestTruncated(t *testing.T) {
 	w := newWorld(t)
-	for _, f := range allFormats {
+	for _, f := range smallFiles {
 		name := f.file
 		w.encrypt(name, f.plain)
 		good := strings.TrimRight(w.read(name), "\n")
@@ -155,7 +164,7 @@ func TestFlipped(t *testing.T) {
 	if testing.Short() {
 		n = 30
 	}
-	for _, f := range allFormats {
+	for _, f := range smallFiles {
 		w.encrypt(f.file, f.plain)
 		good, want := w.read(f.file), w.mustLoad(f.file)
 		refused := 0

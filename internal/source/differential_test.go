@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -50,55 +51,79 @@ const dotenvPlain = "# a comment\nTOKEN=abc=def==\nMULTI=one\\ntwo\\nthree\nQUOT
 
 const iniPlain = "; head\ntop = top-value\n[db]\n; about the password\npassword = p@ss=word\nport = 5432\n[quoted section]\nkey = \"in quotes\"\n"
 
+// extracts is a file of every format, each of its values by our key, and the
+// path for sops decrypt --extract.
+var extracts = []struct {
+	file, plain string
+	keys        map[string][]any
+}{
+	{"s.yaml", yamlPlain, map[string][]any{
+		"db.password": {"db", "password"}, "db.port": {"db", "port"}, "db.ratio": {"db", "ratio"}, "db.big": {"db", "big"},
+		"db.exp": {"db", "exp"}, "db.on": {"db", "on"}, "db.off": {"db", "off"}, "db.when": {"db", "when"}, "db.pem": {"db", "pem"},
+		"db.folded": {"db", "folded"}, "db.unicode": {"db", "unicode"}, "db.trailing": {"db", "trailing"}, "db.spaces": {"db", "spaces"},
+		"db.yes": {"db", "yes"}, `db."dotted.key"`: {"db", "dotted.key"}, `db.dotted\.key`: {"db", "dotted.key"}, "db.dotted.key": {"db", "dotted.key"},
+		"hosts.0.password": {"hosts", 0, "password"}, "hosts.1.password": {"hosts", 2, "password"}, "hosts.2.1": {"hosts", 3, 1},
+		`["hosts"][0]["name"]`: {"hosts", 0, "name"}, "plain": {"plain"},
+	}},
+	{"s.json", jsonPlain, map[string][]any{
+		"db.password": {"db", "password"}, "db.port": {"db", "port"}, "db.ratio": {"db", "ratio"}, "db.big": {"db", "big"}, "db.on": {"db", "on"},
+		"db.pem": {"db", "pem"}, "db.html": {"db", "html"}, "db.unicode": {"db", "unicode"}, "list.0": {"list", 0}, "list.1": {"list", 1},
+		"list.2.three": {"list", 2, "three"}, `"a.b"`: {"a.b"}, "plain": {"plain"},
+	}},
+	{".env", dotenvPlain, map[string][]any{
+		"TOKEN": {"TOKEN"}, "MULTI": {"MULTI"}, "QUOTED": {"QUOTED"}, "SPACES": {"SPACES"}, "export EXPORTED": {"export EXPORTED"}, "CR": {"CR"}, "HASH": {"HASH"},
+	}},
+	{"s.ini", iniPlain, map[string][]any{
+		"DEFAULT.top": {"DEFAULT", "top"}, "db.password": {"db", "password"}, "db.port": {"db", "port"}, "quoted section.key": {"quoted section", "key"},
+	}},
+	{"tls.key.enc", "\x00\xff binary \r\n\n no end", nil},
+}
+
 // TestExtract holds that every value is, byte for byte, what
-// `sops decrypt --extract` prints, in every format.
+// `sops decrypt --extract` prints, in every format. The tests of the key
+// services hold the same with their keys.
 func TestExtract(t *testing.T) {
-	tests := []struct {
-		file, plain string
-		keys        map[string][]any // our key: the path for --extract
-		whole       string
-	}{
-		{file: "s.yaml", plain: yamlPlain, keys: map[string][]any{
-			"db.password": {"db", "password"}, "db.port": {"db", "port"}, "db.ratio": {"db", "ratio"}, "db.big": {"db", "big"},
-			"db.exp": {"db", "exp"}, "db.on": {"db", "on"}, "db.off": {"db", "off"}, "db.when": {"db", "when"}, "db.pem": {"db", "pem"},
-			"db.folded": {"db", "folded"}, "db.unicode": {"db", "unicode"}, "db.trailing": {"db", "trailing"}, "db.spaces": {"db", "spaces"},
-			"db.yes": {"db", "yes"}, `db."dotted.key"`: {"db", "dotted.key"}, `db.dotted\.key`: {"db", "dotted.key"}, "db.dotted.key": {"db", "dotted.key"},
-			"hosts.0.password": {"hosts", 0, "password"}, "hosts.1.password": {"hosts", 2, "password"}, "hosts.2.1": {"hosts", 3, 1},
-			`["hosts"][0]["name"]`: {"hosts", 0, "name"}, "plain": {"plain"},
-		}},
-		{file: "s.json", plain: jsonPlain, keys: map[string][]any{
-			"db.password": {"db", "password"}, "db.port": {"db", "port"}, "db.ratio": {"db", "ratio"}, "db.big": {"db", "big"}, "db.on": {"db", "on"},
-			"db.pem": {"db", "pem"}, "db.html": {"db", "html"}, "db.unicode": {"db", "unicode"}, "list.0": {"list", 0}, "list.1": {"list", 1},
-			"list.2.three": {"list", 2, "three"}, `"a.b"`: {"a.b"}, "plain": {"plain"},
-		}},
-		{file: ".env", plain: dotenvPlain, keys: map[string][]any{
-			"TOKEN": {"TOKEN"}, "MULTI": {"MULTI"}, "QUOTED": {"QUOTED"}, "SPACES": {"SPACES"}, "export EXPORTED": {"export EXPORTED"}, "CR": {"CR"}, "HASH": {"HASH"},
-		}},
-		{file: "s.ini", plain: iniPlain, keys: map[string][]any{
-			"DEFAULT.top": {"DEFAULT", "top"}, "db.password": {"db", "password"}, "db.port": {"db", "port"}, "quoted section.key": {"quoted section", "key"},
-		}},
+	w := newWorld(t)
+	w.checkExtracts(w.mustLoad, "--age", w.id.Recipient().String())
+}
+
+// checkExtracts holds that a file of every format, made by the real sops with
+// these flags, is read value by value as `sops decrypt --extract` gives it, and
+// as a whole as `sops decrypt` does.
+func (w *world) checkExtracts(load func(lines ...string) map[string]string, flags ...string) {
+	w.t.Helper()
+	w.checkExtractsOf(load, func(name, plain string) { w.encrypt(name, plain, flags...) })
+}
+
+func (w *world) checkExtractsOf(load func(lines ...string) map[string]string, encrypt func(name, plain string)) {
+	w.t.Helper()
+	var lines []string
+	want, refs := map[string]string{}, map[string]string{}
+	add := func(ref string, command ...string) {
+		w.t.Helper()
+		out, err := w.sops(command...)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		id := fmt.Sprintf("x%d", len(lines))
+		want[id], refs[id] = out, ref
+		lines = append(lines, id+"="+filepath.Join(w.dir, ref))
 	}
-	for _, tc := range tests {
-		t.Run(tc.file, func(t *testing.T) {
-			w := newWorld(t)
-			w.encrypt(tc.file, tc.plain)
-			for key, path := range tc.keys {
-				want, err := w.sops("decrypt", "--extract", extractPath(path), tc.file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := w.mustLoad("x=" + tc.file + "#" + key)["x"]; got != want {
-					t.Errorf("%s: got %q, want %q", key, got, want)
-				}
-			}
-			want, err := w.sops("decrypt", tc.file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, w.mustLoad("x=" + tc.file)["x"]); diff != "" {
-				t.Errorf("the whole document (-sops +ours):\n%s", diff)
-			}
-		})
+	for _, f := range extracts {
+		encrypt(f.file, f.plain)
+		add(f.file, "decrypt", f.file)
+		for key, path := range f.keys {
+			add(f.file+"#"+key, "decrypt", "--extract", extractPath(path), f.file)
+		}
+	}
+	got := load(lines...)
+	if len(got) != len(want) {
+		w.t.Errorf("%d values for %d refs: %q", len(got), len(want), got["error"])
+	}
+	for id, value := range want {
+		if diff := cmp.Diff(value, got[id]); diff != "" {
+			w.t.Errorf("%s (-sops +ours):\n%s", refs[id], diff)
+		}
 	}
 }
 

@@ -29,15 +29,16 @@ func TestMain(m *testing.M) {
 
 // loadInChild writes the values, or the error, to the file SOURCE_TEST_RESULT.
 func loadInChild(lines []string) int {
-	result := map[string]string{}
 	set, err := loadLines(Options{AllowKeySource: strings.Fields(os.Getenv("SOURCE_TEST_ALLOW"))}, lines...)
-	for _, s := range set.Mounted() {
-		result[s.ID()] = string(s.Reveal())
-	}
+	result := values(set)
 	if err != nil {
 		result["error"] = err.Error()
 	}
-	data, _ := json.Marshal(result)
+	exact := map[string][]byte{} // JSON's strings would lose bytes that are no text
+	for id, value := range result {
+		exact[id] = []byte(value)
+	}
+	data, _ := json.Marshal(exact)
 	if os.WriteFile(os.Getenv("SOURCE_TEST_RESULT"), data, 0o600) != nil {
 		return 1
 	}
@@ -59,8 +60,13 @@ func inChild(t *testing.T, env []string, lines ...string) (result map[string]str
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(data, &result); err != nil {
+	var exact map[string][]byte
+	if err := json.Unmarshal(data, &exact); err != nil {
 		t.Fatal(err)
+	}
+	result = map[string]string{}
+	for id, value := range exact {
+		result[id] = string(value)
 	}
 	return result, string(out)
 }
@@ -183,6 +189,11 @@ func (w *world) mustLoad(lines ...string) map[string]string {
 	if err != nil {
 		w.t.Fatalf("loading %q: %v; hints: %q", lines, err, hint.Of(err))
 	}
+	return values(set)
+}
+
+// values are the mounted values by id.
+func values(set secret.Set) map[string]string {
 	got := map[string]string{}
 	for _, s := range set.Mounted() {
 		got[s.ID()] = string(s.Reveal())

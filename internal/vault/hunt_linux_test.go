@@ -27,20 +27,59 @@ func processes(base string) (pids []int) {
 	return pids
 }
 
-// noneLeft waits for at most two seconds until no process of a run is left.
+// A late process is gone in the end, but not within the two seconds that are
+// promised. On a machine that stalls, one of hundreds may be; see killMany.
+type late struct{ what string }
+
+func (l late) Error() string { return l.what }
+
+// noneLeft waits until no process of a run is left. One that takes more than
+// two seconds is an error that tells what it waited for: late, if it went by
+// itself after all.
 func noneLeft(base string, worker int) error {
-	for end := time.Now().Add(2 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	var slow string
+	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		left := processes(base)
 		if syscall.Kill(-worker, 0) == nil {
 			left = append(left, worker)
 		}
-		if len(left) == 0 {
+		took := time.Since(start)
+		switch {
+		case len(left) == 0 && slow != "":
+			return late{fmt.Sprintf("gone after %v, left after two seconds: %s", took, slow)}
+		case len(left) == 0:
 			return nil
-		}
-		if time.Now().After(end) {
-			return fmt.Errorf("after two seconds the processes %v are left", left)
+		case took > 20*time.Second:
+			return fmt.Errorf("left after %v: %s, and after two seconds: %s", took, describe(left), slow)
+		case took > 2*time.Second && slow == "":
+			slow = describe(left)
 		}
 	}
+}
+
+// describe tells what processes are and what they wait for, since a process
+// that should be gone is seldom seen twice.
+func describe(pids []int) string {
+	var b strings.Builder
+	for _, pid := range pids {
+		dir := fmt.Sprintf("/proc/%d/", pid)
+		fmt.Fprintf(&b, "\n%d:", pid)
+		for _, name := range []string{"cmdline", "wchan", "stack", "status"} {
+			text, _ := os.ReadFile(dir + name)
+			fmt.Fprintf(&b, "\n  %s: %s", name, bytes.ReplaceAll(text, []byte{0}, []byte{' '}))
+		}
+		threads, _ := filepath.Glob(dir + "task/*/wchan")
+		for _, f := range threads {
+			text, _ := os.ReadFile(f)
+			fmt.Fprintf(&b, "\n  %s: %s", f, text)
+		}
+		fds, _ := filepath.Glob(dir + "fd/*")
+		for _, fd := range fds {
+			to, _ := os.Readlink(fd)
+			fmt.Fprintf(&b, "\n  %s: %s", fd, to)
+		}
+	}
+	return b.String()
 }
 
 // hunt returns the files below the roots that were changed since a time and
