@@ -21,7 +21,8 @@ In order: the Dockerfile's secret mounts are held against the secrets that are
 there (no key needed); the SOPS files are decrypted into memory; BuildKit builds
 once; every layer, configuration and annotation is searched for every secret in
 every encoding while it arrives; and only then, with --push, exactly the scanned
-digest goes to every tag.
+digest goes to every tag. A cache (--cache-to) is scanned by itself after that,
+and written if it is clean; if it is not, that is a warning.
 
 Exit status: 0 pushed, or built and clean; 1 error; 2 secrets found, nothing
 pushed; 3 the Dockerfile and the secrets do not fit, nothing built.`

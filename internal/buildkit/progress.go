@@ -102,7 +102,7 @@ func (o Output) note(v *client.Vertex) {
 		}
 		o.warn("the cache %s could not be read, so nothing comes from it: %s", o.Redact(from), o.Redact(firstLine(v.Error)))
 	}
-	if o.trace != nil && stepName.MatchString(v.Name) {
+	if stepName.MatchString(v.Name) {
 		o.trace.note(v.Name)
 	}
 	if o.ran != nil && v.Started != nil && !v.Cached && stepName.MatchString(v.Name) {

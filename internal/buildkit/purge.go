@@ -40,6 +40,9 @@ func (e *Engine) begin(ctx context.Context) (*trace, error) {
 }
 
 func (t *trace) note(name string) {
+	if t == nil { // nobody has built
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.names[name] = true

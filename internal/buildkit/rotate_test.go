@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	stdlog "log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,7 +15,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/containerd/v2/core/content"
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
+	"github.com/google/go-containerregistry/pkg/registry"
 )
 
 const fiveStages = shell + `
@@ -65,47 +71,61 @@ func steps(t *testing.T, rawjson string) map[string]string {
 	return did
 }
 
+// A rotor builds the five stages and says which steps ran.
+type rotor struct {
+	dir    string
+	values map[string]string
+	from   []Cache
+}
+
+func (r *rotor) request(store content.Store, rotates bool) Request {
+	req := Request{
+		Context: r.dir, Store: store, CacheFrom: r.from,
+		Secret: func(id string) ([]byte, error) {
+			if r.values[id] == "" {
+				return nil, fmt.Errorf("%s: %w", id, os.ErrNotExist)
+			}
+			return []byte(r.values[id]), nil
+		},
+	}
+	if rotates {
+		req.Rotate = func(id string) string { return "mac-of-" + r.values[id] }
+	}
+	return req
+}
+
+func (r *rotor) build(t *testing.T, e *Engine, rotates bool) string {
+	t.Helper()
+	store, err := contentlocal.NewStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	out := output(&log)
+	out.Progress = "rawjson"
+	if _, err := e.Solve(t.Context(), r.request(store, rotates), out); err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	if strings.Contains(log.String(), "mac-of") {
+		t.Errorf("the digest is shown:\n%s", &log)
+	}
+	var ran []string
+	for step, did := range steps(t, log.String()) {
+		if did == "ran" {
+			ran = append(ran, step)
+		}
+	}
+	slices.Sort(ran)
+	return strings.Join(ran, " ")
+}
+
 // TestRotation: of five stages with three secrets, exactly the steps run again
 // that mount a secret which has changed, and those that build on them. (COPY
 // asks for content: what ran again and wrote the same files changes nothing.)
 func TestRotation(t *testing.T) {
 	e := private(t, t.TempDir())
 	defer e.Close()
-	dir := buildContext(t, fiveStages)
-	values := map[string]string{"a": "1", "b": "1", "c": "1"}
-	build := func(rotate func(string) string) string {
-		t.Helper()
-		store, err := contentlocal.NewStore(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var log bytes.Buffer
-		out := output(&log)
-		out.Progress = "rawjson"
-		if _, err := e.Solve(t.Context(), Request{
-			Context: dir, Store: store, Rotate: rotate,
-			Secret: func(id string) ([]byte, error) {
-				if values[id] == "" {
-					return nil, fmt.Errorf("%s: %w", id, os.ErrNotExist)
-				}
-				return []byte(values[id]), nil
-			},
-		}, out); err != nil {
-			t.Fatalf("%v\n%s", err, &log)
-		}
-		if strings.Contains(log.String(), "mac-of") {
-			t.Errorf("the digest is shown:\n%s", &log)
-		}
-		var ran []string
-		for step, did := range steps(t, log.String()) {
-			if did == "ran" {
-				ran = append(ran, step)
-			}
-		}
-		slices.Sort(ran)
-		return strings.Join(ran, " ")
-	}
-	mac := func(id string) string { return "mac-of-" + values[id] }
+	r := &rotor{dir: buildContext(t, fiveStages)}
 	const all = "copy-four copy-two five four one three two"
 	for _, tt := range []struct{ name, a, b, c, rotation, ran string }{
 		{"cold", "1", "1", "1", "on", all},
@@ -119,15 +139,70 @@ func TestRotation(t *testing.T) {
 		{"off, everything changed", "9", "9", "9", "off", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			values = map[string]string{"a": tt.a, "b": tt.b, "c": tt.c}
-			rotate := mac
-			if tt.rotation == "off" {
-				rotate = nil
-			}
-			if ran := build(rotate); ran != tt.ran {
+			r.values = map[string]string{"a": tt.a, "b": tt.b, "c": tt.c}
+			if ran := r.build(t, e, tt.rotation == "on"); ran != tt.ran {
 				t.Errorf("ran: got %q, want %q", ran, tt.ran)
 			}
 		})
+	}
+}
+
+// TestRotationFromARegistry: the same for a daemon with nothing in its cache,
+// which takes from a registry what another one has exported.
+func TestRotationFromARegistry(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(stdlog.New(io.Discard, "", 0))))
+	defer server.Close()
+	cache := Cache{"registry", map[string]string{"ref": strings.TrimPrefix(server.URL, "http://") + "/app:cache", "mode": "max"}}
+	first := private(t, t.TempDir())
+	r := &rotor{dir: buildContext(t, fiveStages), values: map[string]string{"a": "1", "b": "1", "c": "1"}}
+	r.build(t, first, true)
+	if err := first.Publish(t.Context(), r.request(nil, true), cache, output(io.Discard)); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.from = []Cache{cache}
+	for _, tt := range []struct{ name, b, c, ran string }{
+		{"nothing changed", "1", "1", ""},
+		{"b", "2", "1", "four two"},
+		{"c", "1", "2", "five four"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			empty := private(t, t.TempDir())
+			defer empty.Close()
+			r.values = map[string]string{"a": "1", "b": tt.b, "c": tt.c}
+			if ran := r.build(t, empty, true); ran != tt.ran {
+				t.Errorf("ran: got %q, want %q", ran, tt.ran)
+			}
+		})
+	}
+}
+
+// TestPublishRunsNothing: what the daemon writes by itself has to be what was
+// scanned, so it is given up when a step would run.
+func TestPublishRunsNothing(t *testing.T) {
+	server := httptest.NewServer(registry.New(registry.Logger(stdlog.New(io.Discard, "", 0))))
+	defer server.Close()
+	e := private(t, t.TempDir())
+	defer e.Close()
+	for name, last := range map[string]string{
+		"with a secret": "RUN --mount=type=secret,id=a echo one > /one\n", "without one": "RUN echo two > /two\n",
+	} {
+		ref := strings.TrimPrefix(server.URL, "http://") + "/app:cache"
+		r := &rotor{dir: buildContext(t, shell+last), values: map[string]string{"a": "1"}}
+		err := e.Publish(t.Context(), r.request(nil, true), Cache{"registry", map[string]string{"ref": ref}}, output(io.Discard))
+		if err == nil || !strings.Contains(err.Error(), "not what was scanned") {
+			t.Errorf("a step %s: got %v, want an error", name, err)
+		}
+		resp, err := http.Get(server.URL + "/v2/app/manifests/cache")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusNotFound {
+			t.Errorf("a step %s: the cache was written", name)
+		}
 	}
 }
 

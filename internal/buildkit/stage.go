@@ -29,7 +29,11 @@ func (c Cache) Staged() string {
 // have where it goes, as one OCI manifest that can be scanned and pushed.
 func (c Cache) stage(dir string) map[string]string {
 	attrs := map[string]string{"dest": dir, "mode": "min", "image-manifest": "true", "oci-mediatypes": "true"}
-	for _, key := range []string{"mode", "compression", "compression-level", "force-compression"} {
+	keys := []string{"mode"}
+	if c.Type == "registry" || c.Type == "local" { // the services take BuildKit's default
+		keys = append(keys, "compression", "compression-level", "force-compression")
+	}
+	for _, key := range keys {
 		if v := c.Attrs[key]; v != "" {
 			attrs[key] = v
 		}

@@ -43,3 +43,30 @@ func TestSign(t *testing.T) {
 		t.Error("two places share a fingerprint")
 	}
 }
+
+// TestAddCache: a leak in a cache is said, and does not change what the image is.
+func TestAddCache(t *testing.T) {
+	r := Report{Coverage: Coverage{Blobs: 1}, Findings: []Finding{{Rule: "guess", Severity: Warning, Blob: "sha256:1", Path: "both"}}}
+	r.Judge()
+	cache := Report{Image: Image{Digest: "sha256:c"}, Verdict: Leaked, Findings: []Finding{
+		{Rule: "guess", Severity: Warning, Blob: "sha256:1", Path: "both"},
+		{Rule: RuleKnownValue, Severity: Error, Secret: "token", Blob: "sha256:2", Path: "leak", Layer: 3},
+	}}
+	for range 2 { // two targets of one cache
+		r.AddCache("type=local,dest=x", cache)
+	}
+	r.Caches[1].Published = true
+	r.Judge()
+	if r.Verdict != Clean || len(r.Findings) != 2 || len(r.Caches) != 2 || r.Caches[0].Published {
+		t.Errorf("got %+v", r)
+	}
+	if f := r.Findings[1]; f.Severity != Warning || f.Platform != PlatformCache || f.Layer != -1 || f.Fingerprint == "" {
+		t.Errorf("the cache's finding: got %+v", f)
+	}
+	if cache.Findings[1].Severity != Error {
+		t.Error("the cache's own report was changed")
+	}
+	if c := r.Caches[0]; c.Digest != "sha256:c" || c.Verdict != Leaked {
+		t.Errorf("the cache: got %+v", c)
+	}
+}

@@ -1,0 +1,164 @@
+package buildkit
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/buildkit/client"
+	"github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+func TestParseCache(t *testing.T) {
+	env := map[string]string{}
+	getenv := func(name string) string { return env[name] }
+	for _, tt := range []struct {
+		text, env, want, err string
+	}{
+		{"registry.example.com/app:cache", "", "registry ref=registry.example.com/app:cache", ""},
+		{"type=registry,ref=a/b:c,mode=max,image-manifest=false", "", "registry image-manifest=false mode=max ref=a/b:c", ""},
+		{`type=local,"dest=a,b",MODE=min`, "", "local dest=a,b mode=min", ""},
+		{"type=inline", "", "inline", ""},
+		{"type=gha,scope=x", "ACTIONS_RUNTIME_TOKEN=t0ken ACTIONS_RESULTS_URL=http://r/ ACTIONS_CACHE_SERVICE_V2=true", "gha scope=x token=t0ken url_v2=http://r/ version=2", ""},
+		{"type=gha,token=own,url=http://own", "ACTIONS_RUNTIME_TOKEN=t", "gha token=own url=http://own", ""},
+		{"type=gha", "", "", "no token"},
+		{"type=gha", "ACTIONS_RUNTIME_TOKEN=t", "", "address"},
+		{"type=s3,bucket=b,region=r", "AWS_ACCESS_KEY_ID=i AWS_SECRET_ACCESS_KEY=k3y", "s3 access_key_id=i bucket=b region=r secret_access_key=k3y", ""},
+		{"type=s3,bucket=b", "", "", "needs region="},
+		{"type=azblob", "", "", "needs account_url="},
+		{"type=local", "", "", "needs dest="},
+		{"type=registry,mode=max", "", "", "needs ref="},
+		{"type=registry,ref=x,mode=all", "", "", "neither min nor max"},
+		{"type=tape,dest=x", "", "", "type=tape is not known"},
+		{"ref=x,mode=max", "", "", "is not known"},
+		{"type=local,dest", "", "", "not KEY=VALUE"},
+		{"", "", "", "--cache-to"},
+		{`"type=local`, "", "", "--cache-to"},
+	} {
+		clear(env)
+		for _, kv := range strings.Fields(tt.env) {
+			k, v, _ := strings.Cut(kv, "=")
+			env[k] = v
+		}
+		c, err := ParseCacheTo(tt.text, getenv)
+		if tt.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%q: got %v, want an error with %q", tt.text, err, tt.err)
+			}
+			continue
+		}
+		var attrs []string
+		for k, v := range c.Attrs {
+			attrs = append(attrs, k+"="+v)
+		}
+		slices.Sort(attrs)
+		if got := strings.TrimSpace(c.Type + " " + strings.Join(attrs, " ")); err != nil || got != tt.want {
+			t.Errorf("%q: got %q, %v, want %q", tt.text, got, err, tt.want)
+		}
+		for _, v := range c.Credentials() {
+			if strings.Contains(c.String(), v) {
+				t.Errorf("%q: its name shows a credential: %s", tt.text, c)
+			}
+		}
+	}
+	if _, err := ParseCacheFrom("type=inline", getenv); err == nil {
+		t.Error("type=inline is no cache to read from")
+	}
+}
+
+func FuzzParseCache(f *testing.F) {
+	for _, seed := range []string{"a/b:c", "type=registry,ref=x,mode=max", `type=local,"dest=a,b"`, "type=gha,token=t,url=u"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := ParseCacheTo(text, func(string) string { return "" })
+		if err == nil && (c.Type == "" || c.Attrs == nil) {
+			t.Errorf("%q: no error and no cache", text)
+		}
+	})
+}
+
+// TestMoveCache: what the manifest names comes over, and nothing else.
+func TestMoveCache(t *testing.T) {
+	stage, dest := t.TempDir(), filepath.Join(t.TempDir(), "new", "cache")
+	if err := os.MkdirAll(filepath.Join(stage, "blobs", "sha256"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	put := func(text string) ocispecs.Descriptor {
+		t.Helper()
+		d := ocispecs.Descriptor{MediaType: ocispecs.MediaTypeImageManifest, Digest: digest.FromString(text), Size: int64(len(text))}
+		if err := os.WriteFile(blob(stage, d.Digest), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	layer, config, other := put("layer"), put("{}"), put("not of this cache")
+	manifest := put(`{"config":{"digest":"` + config.Digest.String() + `"},"layers":[{"digest":"` + layer.Digest.String() + `"}]}`)
+	c := Cache{"local", map[string]string{"dest": dest}}
+	for range 2 { // the second time everything is there
+		if err := MoveCache(stage, manifest, c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, d := range []ocispecs.Descriptor{layer, config, manifest} {
+		text, err := os.ReadFile(blob(dest, d.Digest))
+		if err != nil || digest.FromBytes(text) != d.Digest {
+			t.Errorf("%s: %v", d.Digest, err)
+		}
+	}
+	if _, err := os.Stat(blob(dest, other.Digest)); err == nil {
+		t.Error("a blob came over that the cache does not name")
+	}
+	if (Cache{"local", map[string]string{"src": dest}}).missing() {
+		t.Error("there is no index")
+	}
+	for name, bad := range map[string]string{
+		"a digest that is a path": `{"config":{"digest":"` + config.Digest.String() + `"},"layers":[{"digest":"../../index.json"}]}`,
+		"a blob that is missing":  `{"config":{"digest":"` + digest.FromString("none").String() + `"}}`,
+		"not JSON":                "layer",
+	} {
+		if err := MoveCache(stage, put(bad), c); err == nil {
+			t.Errorf("%s: want an error", name)
+		}
+	}
+	if err := os.WriteFile(blob(stage, manifest.Digest), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MoveCache(stage, manifest, c); err == nil {
+		t.Error("a manifest without its digest was taken")
+	}
+}
+
+// TestTrace: on a private daemon what is new is of the build; on another one it
+// has to be of the same steps too.
+func TestTrace(t *testing.T) {
+	began := time.Now()
+	record := func(id, description string, after time.Duration) *client.UsageInfo {
+		return &client.UsageInfo{ID: id, Description: description, CreatedAt: began.Add(after)}
+	}
+	names := map[string]bool{"[a 1/2] COPY x y": true, "from exec /bin/sh -c leak": true}
+	for _, tt := range []struct {
+		name            string
+		record          *client.UsageInfo
+		private, shared bool
+	}{
+		{"new, of a RUN", record("new", "mount / from exec /bin/sh -c leak", time.Second), true, true},
+		{"new, of a RUN's cache mount", record("new", "mount /c from exec /bin/sh -c leak", time.Second), true, true},
+		{"new, of a COPY", record("new", "[a 1/2] COPY x y", time.Second), true, true},
+		{"new, of another build", record("new", "mount / from exec /bin/sh -c other", time.Second), true, false},
+		{"old, of the same steps", record("old", "mount / from exec /bin/sh -c leak", -time.Hour), true, false},
+		{"old, of another build", record("old", "pulled from x", -time.Hour), false, false},
+	} {
+		private, shared := &trace{began: began, names: names}, &trace{began: began, names: names, before: map[string]bool{"old": true}}
+		if got := private.of(tt.record); got != tt.private {
+			t.Errorf("%s: on a private daemon: got %v", tt.name, got)
+		}
+		if got := shared.of(tt.record); got != tt.shared {
+			t.Errorf("%s: on a shared daemon: got %v", tt.name, got)
+		}
+	}
+}
