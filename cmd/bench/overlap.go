@@ -27,9 +27,10 @@ type side struct {
 
 // A lap is what one build and export took.
 type lap struct {
-	took  time.Duration // all of it
-	after time.Duration // from the end of the export to the verdict
-	cpu   time.Duration // of this process, of which BuildKit is none
+	took     time.Duration // all of it
+	after    time.Duration // from the end of the export to the verdict
+	cpu      time.Duration // of this process, of which BuildKit is none
+	buildkit time.Duration // its processor time
 }
 
 // overlap compares a build whose export is scanned while it arrives with the
@@ -69,9 +70,10 @@ func (b *bench) overlap(ctx context.Context, size int64, rounds int) error {
 			}
 		}
 		fmt.Printf("overlap: build and export of %d MB in %d layers that BuildKit compresses on the way; fastest of %d\n", size>>20, layers, rounds)
+		fmt.Printf("%-28s %8s %9s %9s %13s %8s %12s\n", "", "s", "", "at most", "after export", "cpu s", "BuildKit's")
 		for _, s := range sides {
-			fmt.Printf("%-28s %8.2f s %+7.1f %%; at most +10 %%; %.2f s after the export; %.2f s of processor time\n", s.name, s.best.took.Seconds(),
-				100*(s.best.took.Seconds()/sides[0].best.took.Seconds()-1), s.best.after.Seconds(), s.best.cpu.Seconds())
+			fmt.Printf("%-28s %8.2f %+7.1f %% %9s %13.2f %8.2f %12.2f\n", s.name, s.best.took.Seconds(),
+				100*(s.best.took.Seconds()/sides[0].best.took.Seconds()-1), "+10 %", s.best.after.Seconds(), s.best.cpu.Seconds(), s.best.buildkit.Seconds())
 		}
 	}
 	return nil
@@ -104,12 +106,15 @@ func (b *bench) turn(ctx context.Context, value []byte, s *side) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, engine.Close()) }()
 	var scanner *scan.Scanner
 	if s.scan != nil {
 		scanner = scan.New(*s.scan)
 	}
+	own, others := processorTime()
 	l, err := b.export(ctx, engine, value, scanner)
+	err = errors.Join(err, engine.Close()) // its time counts when it has ended
+	ownThen, othersThen := processorTime()
+	l.cpu, l.buildkit = ownThen-own, othersThen-others
 	if s.best.took == 0 || l.took < s.best.took {
 		s.best = l
 	}
@@ -130,7 +135,7 @@ func (b *bench) export(ctx context.Context, engine *buildkit.Engine, value []byt
 			return w, func(bool) { _ = w.Close() }
 		}
 	}
-	began, cpu := time.Now(), processorTime()
+	began := time.Now()
 	stop := engine.Ahead(ctx, buildkit.Reading{Growing: read, Packed: layout.Take(watch)})
 	res, err := engine.Solve(ctx, buildkit.Request{
 		Context: b.folder(), Store: layout.Store(watch), Secret: func(string) ([]byte, error) { return value, nil },
@@ -144,7 +149,7 @@ func (b *bench) export(ctx context.Context, engine *buildkit.Engine, value []byt
 			err = fmt.Errorf("not read: %v", rep.Coverage.Unread)
 		}
 	}
-	return lap{time.Since(began), time.Since(exported), processorTime() - cpu}, err
+	return lap{took: time.Since(began), after: time.Since(exported)}, err
 }
 
 // prune empties the build cache.
