@@ -18,16 +18,17 @@ type Watch func(digest string) (w io.Writer, end func(whole bool))
 // Store returns the content store that BuildKit exports into. Every blob that
 // is written to it goes through watch on its way.
 func (l *Layout) Store(watch Watch) content.Store {
-	return watchedStore{l.store, l, watch}
+	return watchedStore{l.store, l, watch, false}
 }
 
 type watchedStore struct {
 	content.Store
 	layout *Layout
 	watch  Watch
+	taking bool // by Take, not by BuildKit
 }
 
-// Info is how BuildKit asks whether a blob has to be sent.
+// Info is how BuildKit asks whether a blob has to be sent, once it has begun to.
 func (s watchedStore) Info(ctx context.Context, dgst digest.Digest) (content.Info, error) {
 	s.layout.taken.ask(ctx, dgst)
 	info, err := s.Store.Info(ctx, dgst)
@@ -43,6 +44,9 @@ func (s watchedStore) Writer(ctx context.Context, opts ...content.WriterOpt) (co
 		if err := opt(&wo); err != nil {
 			return nil, err
 		}
+	}
+	if !s.taking && wo.Desc.Digest != "" {
+		s.layout.taken.ask(ctx, wo.Desc.Digest) // if it is there then, BuildKit sends nothing
 	}
 	w, err := s.Store.Writer(ctx, opts...)
 	if err != nil {

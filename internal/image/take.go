@@ -28,7 +28,7 @@ type taken struct {
 // it, which then need not send it. It goes through watch like the others. If
 // BuildKit never asks for it, it is not the image's, and SetRoot drops it.
 func (l *Layout) Take(watch Watch) func(context.Context, ocispecs.Descriptor, io.Reader) error {
-	store := watchedStore{l.store, l, watch}
+	store := watchedStore{l.store, l, watch, true}
 	return func(ctx context.Context, desc ocispecs.Descriptor, r io.Reader) error {
 		done := l.taken.begin(desc.Digest)
 		if done == nil {
