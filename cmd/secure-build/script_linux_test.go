@@ -17,6 +17,10 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){
 		"secure-build": func() { os.Exit(main.Main()) },
+		deniedCommand: func() {
+			fmt.Fprintln(os.Stderr, denyNamespaces()) // it has not become another program
+			os.Exit(1)
+		},
 	})
 }
 
