@@ -60,11 +60,15 @@ func measure(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(u)
 }
 
-// processorTime is what this process has used so far, on all cores.
-func processorTime() time.Duration {
+// processorTime is what this process has used so far, and those that it has
+// started and seen end, on all cores.
+func processorTime() (own, children time.Duration) {
 	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		return 0
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err == nil {
+		own = time.Duration(r.Utime.Nano() + r.Stime.Nano())
 	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &r); err == nil {
+		children = time.Duration(r.Utime.Nano() + r.Stime.Nano())
+	}
+	return own, children
 }

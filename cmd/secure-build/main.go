@@ -30,6 +30,10 @@ const (
 	exitContract = 3 // the Dockerfile and the secrets do not fit, nothing built
 )
 
+// maxSlack is how much memory may be in use before Go frees what it can at
+// once, in bytes. It is a wish, not a bound.
+const maxSlack = 84 << 20
+
 // version is set by the Makefile.
 var version = "dev"
 
@@ -70,6 +74,10 @@ func realMain() int {
 		// half of Go's usual slack it stays below 96 MiB for images of any size, and
 		// costs some 3 % of its time (make bench).
 		debug.SetGCPercent(50)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		// One xz window is 64 MiB, and half of that again would be slack too.
+		debug.SetMemoryLimit(maxSlack)
 	}
 	buildkit.Quiet(io.Discard)
 	log.SetOutput(io.Discard) // what other libraries log, such as the end of a session

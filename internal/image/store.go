@@ -25,10 +25,10 @@ type watchedStore struct {
 	content.Store
 	layout *Layout
 	watch  Watch
-	ours   bool // it is us who write, not BuildKit
+	taking bool // by Take, not by BuildKit
 }
 
-// Info is how BuildKit asks whether a blob has to be sent.
+// Info is how BuildKit asks whether a blob has to be sent, once it has begun to.
 func (s watchedStore) Info(ctx context.Context, dgst digest.Digest) (content.Info, error) {
 	s.layout.taken.ask(ctx, dgst)
 	info, err := s.Store.Info(ctx, dgst)
@@ -45,9 +45,8 @@ func (s watchedStore) Writer(ctx context.Context, opts ...content.WriterOpt) (co
 			return nil, err
 		}
 	}
-	// BuildKit need not ask for Info first: that a blob is there is said here too.
-	if d := wo.Desc.Digest; d != "" && !s.ours {
-		s.layout.taken.ask(ctx, d)
+	if !s.taking && wo.Desc.Digest != "" {
+		s.layout.taken.ask(ctx, wo.Desc.Digest) // if it is there then, BuildKit sends nothing
 	}
 	w, err := s.Store.Writer(ctx, opts...)
 	if err != nil {

@@ -23,8 +23,8 @@ func describe(blob []byte) ocispecs.Descriptor {
 // not send it. What it does not ask for is another build's, and goes.
 func TestTake(t *testing.T) {
 	l, seen := create(t), newWatcher()
-	ours, other := bytes.Repeat([]byte("ours"), 1<<18), []byte("another build's")
-	for _, blob := range [][]byte{ours, other, ours} { // what is there is not taken twice
+	ours, begun, other := bytes.Repeat([]byte("ours"), 1<<18), []byte("ours too"), []byte("another build's")
+	for _, blob := range [][]byte{ours, begun, other, ours} { // what is there is not taken twice
 		if err := l.Take(seen.watch)(t.Context(), describe(blob), bytes.NewReader(blob)); err != nil {
 			t.Fatal(err)
 		}
@@ -39,13 +39,19 @@ func TestTake(t *testing.T) {
 	if _, err := l.Store(seen.watch).Info(t.Context(), d); err != nil {
 		t.Errorf("BuildKit would send it again: %v", err)
 	}
+	// A caller that begins to send is told so too, and never asks.
+	if w, err := l.Store(seen.watch).Writer(t.Context(), content.WithRef("x"), content.WithDescriptor(describe(begun))); err == nil {
+		t.Errorf("BuildKit would send it again: %v", w.Close())
+	}
 	if err := l.SetRoot(describe(ours)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(l.path(d)); err != nil {
-		t.Error(err)
+	for _, blob := range [][]byte{ours, begun} {
+		if _, err := os.Stat(l.path(describe(blob).Digest)); err != nil {
+			t.Error(err)
+		}
 	}
-	checkBlobs(t, l, 1)
+	checkBlobs(t, l, 2)
 }
 
 // checkBlobs compares how many files there are, finished and not.

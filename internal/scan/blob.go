@@ -148,7 +148,7 @@ func (s *Scanner) content(rec *record, r io.Reader, found *hits) error {
 	st := w.open(r, 0)
 	defer func() {
 		w.close(st)
-		w.budget.Release()
+		w.budget.Release(0)
 		s.kits.Put(w.kit)
 	}()
 	src := st.src

@@ -89,6 +89,7 @@ func (w *walk) drain(st *stream) error {
 func (w *walk) close(st *stream) {
 	_ = st.matcher.Close()
 	st.rows.close()
+	st.src.r = nil // its decoder may hold a large window
 	w.idle = append(w.idle, st)
 }
 

@@ -136,7 +136,7 @@ func (w *walk) leaf(p part, lv *level, start []byte) {
 
 // decompress goes on with what a compressed file unpacks to.
 func (w *walk) decompress(p part, lv *level, f nested.Format, depth int) error {
-	defer w.release(w.budget.Holds())
+	defer w.budget.Release(w.budget.Held())
 	content, err := lv.decoders.Open(f, lv.Reader, w.budget)
 	if err != nil {
 		return err
@@ -190,20 +190,13 @@ func (w *walk) archive(p part, lv *level, f nested.Format, depth int) error {
 	return nil
 }
 
-// release gives back what was taken since.
-func (w *walk) release(before bool) {
-	if !before {
-		w.budget.Release()
-	}
-}
-
 func (w *walk) entry(p part, lv *level, e *nested.Entry, path string, depth int) {
 	switch {
 	case e.Err != nil:
 		w.fail(path, e.Err)
 	case e.Content == nil:
 	case e.Packed:
-		defer w.release(w.budget.Holds())
+		defer w.budget.Release(w.budget.Held())
 		if err := w.unpack(path, w.budget.Meter(e.Content, lv.Pos), depth); err != nil {
 			w.fail(path, err)
 		}

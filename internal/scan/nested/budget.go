@@ -38,7 +38,8 @@ func (e *Exceeded) Error() string { return e.Reason }
 type Budget struct {
 	limits Limits
 	left   int64
-	holds  bool // the memory for a large window
+	held   int64 // bytes of large windows
+	token  bool  // of the shared memory
 }
 
 // NewBudget returns a full budget.

@@ -39,7 +39,7 @@ func (d *Decoders) Open(f Format, r *Reader, b *Budget) (io.Reader, error) {
 	case Bzip2:
 		return bzip2.NewReader(r.Reader), nil
 	case Xz:
-		return &xzReader{r: r, b: b}, nil
+		return &xzReader{r: r, b: b, held: b.Held()}, nil
 	case Zstd:
 		return d.openZstd(r, b)
 	}
@@ -109,7 +109,9 @@ func (d *Decoders) openZstd(r *Reader, b *Budget) (_ io.Reader, err error) {
 		if err := b.Spend(int64(h.WindowSize)); err != nil {
 			return nil, err
 		}
-		b.reserve(int64(h.WindowSize))
+		if err := b.reserve(int64(h.WindowSize)); err != nil {
+			return nil, err
+		}
 		d.drop() // nor keep the large buffer of the next one
 		defer func() { d.zstd = nil }()
 	}

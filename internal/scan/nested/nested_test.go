@@ -133,26 +133,57 @@ func TestWindow(t *testing.T) {
 func TestMemory(t *testing.T) {
 	shared := NewMemory()
 	one, two := NewBudget(Limits{Memory: shared}), NewBudget(Limits{Memory: shared})
-	one.reserve(Large + 1)
-	one.reserve(Large + 1) // nested in itself
-	two.reserve(Large)
-	if !one.Holds() || two.Holds() {
-		t.Fatalf("got %v, %v", one.Holds(), two.Holds())
+	take := func(b *Budget, window int64) {
+		t.Helper()
+		if err := b.reserve(window); err != nil {
+			t.Error(err)
+		}
+	}
+	take(one, Large+1)
+	take(one, Large+1) // nested in itself
+	take(two, Large)
+	if one.Held() != 2*Large+2 || two.Held() != 0 {
+		t.Fatalf("got %v, %v", one.Held(), two.Held())
 	}
 	done := make(chan struct{})
 	go func() {
-		two.reserve(Large + 1)
+		take(two, Large+1)
 		close(done)
 	}()
-	select {
-	case <-done:
-		t.Error("did not wait")
-	case <-time.After(20 * time.Millisecond):
+	waits := func() {
+		t.Helper()
+		select {
+		case <-done:
+			t.Error("did not wait")
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
-	one.Release()
-	one.Release()
+	waits()
+	one.Release(Large + 1) // the inner one
+	waits()
+	one.Release(0)
+	one.Release(0)
 	<-done
-	if !two.Holds() {
+	if two.Held() != Large+1 {
 		t.Error("did not get it")
+	}
+}
+
+// TestMemoryWithin: what is packed in packed data takes memory beside it, so
+// the sum is bounded too.
+func TestMemoryWithin(t *testing.T) {
+	b := NewBudget(Limits{Memory: NewMemory()})
+	if err := b.reserve(maxWindow); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.reserve(Large); err != nil {
+		t.Errorf("a small one within it: %v", err)
+	}
+	if _, ok := errors.AsType[*Exceeded](b.reserve(Large + 1)); !ok || b.Held() != maxWindow {
+		t.Errorf("a large one within it was let through; %d held", b.Held())
+	}
+	b.Release(0)
+	if err := b.reserve(maxWindow); err != nil {
+		t.Errorf("one after it: %v", err)
 	}
 }

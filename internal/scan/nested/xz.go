@@ -18,6 +18,7 @@ type xzReader struct {
 	check int64         // bytes after each block
 	block *lzma.Reader2 // nil between blocks
 	at    int64         // where the block's data began
+	held  int64         // of the budget's memory, by those that this lies in
 	state int           // 0: a stream's header comes next; 1: a block or the index
 }
 
@@ -73,7 +74,9 @@ func (x *xzReader) next() error {
 	if err := x.b.Spend(price(window)); err != nil {
 		return err
 	}
-	x.b.reserve(window)
+	if err := x.b.reserve(window); err != nil {
+		return err
+	}
 	x.at = x.r.Pos()
 	x.block, err = lzma.Reader2Config{DictCap: int(max(window, lzma.MinDictCap))}.NewReader2(x.r)
 	return err
@@ -81,6 +84,7 @@ func (x *xzReader) next() error {
 
 func (x *xzReader) endBlock() error {
 	x.block = nil
+	x.b.Release(x.held)
 	return unexpected(x.r.skip((4-(x.r.Pos()-x.at)%4)%4 + x.check))
 }
 

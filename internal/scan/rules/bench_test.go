@@ -66,3 +66,12 @@ func BenchmarkStream(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkNew is what every run pays before it begins.
+func BenchmarkNew(b *testing.B) {
+	for b.Loop() {
+		if _, err := New(Options{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

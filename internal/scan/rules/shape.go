@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/binary"
 	"regexp/syntax"
 )
 
@@ -106,18 +107,19 @@ type beginning struct {
 // token with a Kelvin sign.
 func beginnings(prog *syntax.Prog) ([]beginning, bool) {
 	var list []beginning
+	m := &machine{prog: prog, known: map[string]*reading{}}
 	var walk func(states []uint32, b beginning, depth int) bool
 	walk = func(states []uint32, b beginning, depth int) bool {
 		if depth == gramLen {
-			b.tail = tail(prog, states)
+			b.tail = m.tail(states)
 			list = append(list, b)
 			return len(list) <= maxGrams
 		}
-		steps, ok := step(prog, states)
-		if !ok {
+		r := m.at(states)
+		if !r.ok {
 			return false
 		}
-		for _, s := range steps {
+		for _, s := range r.steps {
 			next := b
 			next.gram |= uint32(s.folded) << (8 * depth)
 			next.strict |= uint32(s.strict) << (8 * depth)
@@ -132,18 +134,47 @@ func beginnings(prog *syntax.Prog) ([]beginning, bool) {
 	return list, ok && len(list) > 0
 }
 
-// tail is what has to follow, as long as there is one way only, in either case.
-func tail(prog *syntax.Prog, states []uint32) string {
-	var b []byte
-	for len(b) < maxTail {
-		steps, ok := step(prog, states)
-		if !ok || len(steps) != 1 {
-			break
-		}
-		b = append(b, steps[0].folded)
-		states = steps[0].to
+// A machine is a program with what is known of its states. A class of characters
+// leads to the same ones by each of them, so there are few to find out about.
+type machine struct {
+	prog  *syntax.Prog
+	known map[string]*reading // by states
+	key   []byte
+}
+
+// A reading is what a program may read next, in some states.
+type reading struct {
+	steps []transition
+	ok    bool
+	tail  *string // nil until it is asked for
+}
+
+func (m *machine) at(states []uint32) *reading {
+	m.key = m.key[:0]
+	for _, s := range states {
+		m.key = binary.LittleEndian.AppendUint32(m.key, s)
 	}
-	return string(b)
+	r := m.known[string(m.key)]
+	if r == nil {
+		r = &reading{}
+		r.steps, r.ok = step(m.prog, states)
+		m.known[string(m.key)] = r
+	}
+	return r
+}
+
+// tail is what has to follow, as long as there is one way only, in either case.
+func (m *machine) tail(states []uint32) string {
+	first := m.at(states)
+	if first.tail == nil {
+		var b []byte
+		for r := first; len(b) < maxTail && r.ok && len(r.steps) == 1; r = m.at(r.steps[0].to) {
+			b = append(b, r.steps[0].folded)
+		}
+		tail := string(b)
+		first.tail = &tail
+	}
+	return *first.tail
 }
 
 const maxTail = 16
