@@ -201,6 +201,9 @@ func TestBadOptions(t *testing.T) {
 		{SyncOptions{Scope: "a\nb"}, "it is no environment", "review/*"},
 		{SyncOptions{Scope: staging + "x"}, "sync itself uses such scopes", ""},
 		{SyncOptions{By: "a)b"}, "reading --owner", ""},
+		{SyncOptions{By: strings.Repeat("a", 65)}, "reading --owner", ""},
+		{SyncOptions{Scope: strings.Repeat("a", 201)}, "it is no environment", ""},
+		{SyncOptions{Adopt: []string{strings.Repeat("A", 256)}}, "no name of a variable", ""},
 		{SyncOptions{Adopt: []string{"a-b"}}, "no name of a variable", "DB_PASSWORD"},
 	} {
 		_, err := Plan(set, nil, tt.options)
