@@ -66,6 +66,8 @@ func TestRefused(t *testing.T) {
 		{"x", "\xff" + canary, "it is not text, which a variable has to be: --as-base64 x"},
 		{"path", canary + "12345", "a variable PATH would change how jobs run"},
 		{"ci.job", canary + "12345", "a variable CI_JOB would change"},
+		{"git.ssh-command", canary + "12345", "a variable GIT_SSH_COMMAND would change"},
+		{"docker_host", canary + "12345", "a variable DOCKER_HOST would change"},
 		{"1st", canary + "12345", "1ST is no name for a variable"},
 	} {
 		var s gitlabtest.Server
@@ -77,6 +79,18 @@ func TestRefused(t *testing.T) {
 		if n := writes(&s); n > 0 {
 			t.Errorf("%s: %d writes", tt.id, n)
 		}
+	}
+}
+
+// TestOrdinaryNames are names that only begin like special ones.
+func TestOrdinaryNames(t *testing.T) {
+	steps, err := Plan(secrets(t, "docker.password", canary+"12345", "git_token", canary+"12345", "gitlab_token", canary+"12345", "path_to", canary+"12345", "cidr", canary+"12345"), nil, SyncOptions{Owner: app})
+	if err != nil || Refused(steps) > 0 {
+		t.Errorf("got %s, %v", actions(steps), err)
+	}
+	steps, err = Plan(secrets(t, "x", canary+"12345"), nil, SyncOptions{Owner: app, Names: map[string]string{"x": "DOCKER_AUTH_CONFIG"}})
+	if got := actions(steps); err != nil || got != "create DOCKER_AUTH_CONFIG" {
+		t.Errorf("asked for by name: got %s, %v", got, err)
 	}
 }
 

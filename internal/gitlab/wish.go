@@ -44,7 +44,10 @@ var (
 	scopeShape = regexp.MustCompile(`^[A-Za-z0-9_/${}. *-]+$`)
 	// special are names that change what the job's shell, its tools or GitLab
 	// itself do. One gets them by asking for them with a name of one's own only.
-	special = regexp.MustCompile(`^(CI|CI_.*|GITLAB_.*|FF_.*|DOCKER_.*|GIT_.*|SECURE_BUILD_.*|SOPS_.*|PATH|HOME|USER|SHELL|PWD|IFS|ENV|BASH_.*|LD_.*|PS[1-4]|PROMPT_COMMAND|TMPDIR|TERM|LANG|LC_.*|HTTPS?_PROXY|NO_PROXY|NODE_OPTIONS|PYTHON.*|PERL5.*|RUBYOPT)$`)
+	special = regexp.MustCompile(`^(CI|CI_.*|GITLAB_(CI|FEATURES|USER_.*)|FF_.*|SECURE_BUILD_.*|SOPS_.*|` +
+		`DOCKER_(HOST|CONFIG|CONTEXT|AUTH_CONFIG|TLS.*|CERT_PATH)|BUILDKIT_HOST|` +
+		`GIT_(STRATEGY|CHECKOUT|DEPTH|DIR|CLEAN_.*|FETCH_.*|SUBMODULE_.*|CLONE_.*|SSH.*|ASKPASS|CONFIG.*|EXEC_PATH|PROXY_.*)|` +
+		`PATH|HOME|USER|SHELL|PWD|IFS|ENV|BASH_.*|LD_.*|PS[1-4]|PROMPT_COMMAND|TMPDIR|TERM|LANG|LC_.*|HTTPS?_PROXY|NO_PROXY|NODE_OPTIONS|PYTHON.*|PERL5.*|RUBYOPT)$`)
 )
 
 // GitLab allows names and scopes of 255 characters; ours are staged under a
