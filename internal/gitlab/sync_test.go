@@ -204,6 +204,22 @@ func TestPruneLooksAgain(t *testing.T) {
 	}
 }
 
+// TestCreateLooksAgain: what a list has missed, or somebody made meanwhile, is
+// theirs all the same.
+func TestCreateLooksAgain(t *testing.T) {
+	var s gitlabtest.Server
+	c := serve(t, &s)
+	o := SyncOptions{Owner: app, Replace: true}
+	steps := plan(t, c, secrets(t, "x", canary+"-1-x"), o)
+	s.Add(project, gitlabtest.Variable{Key: "X", Value: canary + "-by-hand"})
+	if err := c.Apply(t.Context(), steps, o, func(Step) {}); err != nil {
+		t.Error(err)
+	}
+	if got := find(t, &s, project, "X").Value; got != canary+"-by-hand" || steps[0].Action != Refuse || steps[0].Done || Refused(steps) != 1 {
+		t.Errorf("got %q, %+v", got, steps)
+	}
+}
+
 func TestBadOptions(t *testing.T) {
 	set := secrets(t, "db.password", canary+"12345", "db_password", canary+"67890")
 	for _, tt := range []struct {
