@@ -3,9 +3,12 @@ package main_test
 import (
 	"encoding/base64"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/org/secure-build/internal/gitlab/gitlabtest"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,6 +20,9 @@ import (
 // gitlab-api add OWNER NAME=CANARY [FLAG…]: a variable that a person made. The
 // owner is as in an address (projects/team%2Fapp); a value that is no canary is
 // taken as it is.
+//
+// gitlab-api stall N: the first N requests that change something are done from now
+// on, the next one gets no answer. Interrupts sees it as "the push".
 //
 // gitlab-api show OWNER: its variables, each with the canary that is its value.
 //
@@ -39,12 +45,14 @@ func (s *scene) gitlabAPICmd(ts *testscript.TestScript, args []string) error {
 		return nil
 	case len(args) >= 3 && args[0] == "add":
 		return s.gitlabAdd(args[1], args[2], args[3:])
+	case len(args) == 2 && args[0] == "stall":
+		return s.gitlabStall(args[1])
 	case len(args) == 2 && args[0] == "show":
 		return s.gitlabShow(ts, args[1])
 	case len(args) == 1 && args[0] == "log":
 		return s.gitlabLog(ts)
 	}
-	return fmt.Errorf("usage: gitlab-api start CANARY | add OWNER NAME=CANARY [FLAG…] | show OWNER | log")
+	return fmt.Errorf("usage: gitlab-api start CANARY | add OWNER NAME=CANARY [FLAG…] | stall N | show OWNER | log")
 }
 
 func (s *scene) gitlabAdd(owner, variable string, flags []string) error {
@@ -62,6 +70,20 @@ func (s *scene) gitlabAdd(owner, variable string, flags []string) error {
 	}
 	s.gitlab.Add(owner, v)
 	return nil
+}
+
+func (s *scene) gitlabStall(count string) error {
+	n, err := strconv.Atoi(count)
+	left := int64(n)
+	s.gitlab.Before = func(r gitlabtest.Request) *gitlabtest.Answer {
+		if !r.Changes() || atomic.AddInt64(&left, -1) != -1 {
+			return nil
+		}
+		s.registry.stalled <- struct{}{}
+		<-r.Gone
+		return &gitlabtest.Answer{Status: http.StatusGatewayTimeout}
+	}
+	return err
 }
 
 func (s *scene) gitlabShow(ts *testscript.TestScript, owner string) error {

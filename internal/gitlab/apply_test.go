@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -138,6 +139,33 @@ func TestCutOff(t *testing.T) {
 	mustApply(t, c, set, o)
 	if n := writes(&s) - before; n != 6 || len(s.Variables(project)) != 10 {
 		t.Errorf("got %d writes and %d variables, want 6 and 10", n, len(s.Variables(project)))
+	}
+}
+
+// TestLostAnswers: GitLab has done it, and the answer does not come through.
+func TestLostAnswers(t *testing.T) {
+	old := secrets(t, "updated", canary+"-old", "gone", canary+"-gone")
+	set := secrets(t, "updated", canary+"-new", "made", canary+"-made")
+	o := SyncOptions{Owner: app, Prune: true}
+	var s gitlabtest.Server
+	c := serve(t, &s)
+	mustApply(t, c, old, o)
+	var lost sync.Map // the client goes on before the server's goroutine has ended
+	s.After = func(r gitlabtest.Request) {
+		if _, was := lost.LoadOrStore(r.Method, true); r.Changes() && !was {
+			panic(http.ErrAbortHandler) // the server hangs up
+		}
+	}
+	for range 3 {
+		_, _ = apply(t, c, set, o)
+	}
+	for _, method := range []string{"POST", "PUT", "DELETE"} {
+		if _, was := lost.Load(method); !was {
+			t.Errorf("no answer to a %s was lost", method)
+		}
+	}
+	if steps := plan(t, c, set, o); Changes(steps) > 0 || len(s.Variables(project)) != 2 {
+		t.Errorf("after three runs with lost answers: %s", actions(steps))
 	}
 }
 

@@ -121,14 +121,19 @@ type key struct{ name, scope string }
 func compare(owner Owner, have []Variable, o AuditOptions, seal sealer) ([]Leaf, map[key]Leaf) {
 	var leaves []Leaf
 	known := map[key]Leaf{}
+	sums := make([]sum, len(have)) // of each value once: 8,000 variables meet hundreds of leaves
+	for i, v := range have {
+		sums[i] = digest(plain(v.value))
+	}
 	for _, sec := range o.Set.Mounted() {
 		name := cmp.Or(o.Names[sec.ID()], variableName(sec.ID()))
 		leaf := Leaf{Secret: sec.ID(), Origin: sec.Origin(), Owner: owner, Variable: name}
+		stored := formsOf(plain(sec))
 		found := false
-		for _, v := range have {
+		for i, v := range have {
 			l := leaf
 			l.Scope = v.Scope
-			switch l.State = state(v, sec, seal); {
+			switch l.State = stored.state(v, sums[i], seal); {
 			case v.Name == name:
 				found = true
 			case l.State == Same && sec.Len() >= minTelling:
@@ -153,20 +158,32 @@ func compare(owner Owner, have []Variable, o AuditOptions, seal sealer) ([]Leaf,
 // equal are the same secret and no coincidence.
 const minTelling = 8
 
-// state compares a variable with a secret in each form in which sync stores it.
-func state(v Variable, sec secret.Secret, seal sealer) string {
-	value := plain(sec)
+// forms are a secret in each form in which sync stores it.
+type forms struct {
+	texts []string
+	sums  []sum
+}
+
+func formsOf(value string) forms {
 	short, _ := oneLineBreak(value)
-	forms := []string{value, short, base64.StdEncoding.EncodeToString([]byte(value))}
-	m, _ := parseMark(v.description)
+	f := forms{texts: []string{value, short, base64.StdEncoding.EncodeToString([]byte(value))}}
+	for _, text := range f.texts {
+		f.sums = append(f.sums, digest(text))
+	}
+	return f
+}
+
+// state compares a variable with a secret.
+func (f forms) state(v Variable, its sum, seal sealer) string {
 	same, known := false, !v.Hidden
-	for _, form := range forms {
-		if v.Hidden {
-			code := seal.code(v.Name, strings.TrimPrefix(v.Scope, staging), form)
+	if m, ok := parseMark(v.description); v.Hidden && ok {
+		for _, text := range f.texts {
+			code := seal.code(v.Name, strings.TrimPrefix(v.Scope, staging), text)
 			same, known = m.same(code) || same, m.comparable(code)
-		} else {
-			same = equal(plain(v.value), form) || same
 		}
+	}
+	for _, s := range f.sums {
+		same = !v.Hidden && s.equal(its) || same
 	}
 	switch {
 	case same:

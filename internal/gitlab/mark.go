@@ -29,9 +29,9 @@ const marked = "made by secure-build gitlab sync"
 
 // The parts of a mark: made by secure-build gitlab sync (team) from
 // secrets.yaml#db.password [v1 01234567.0123456789abcdef0123456789abcdef].
-var markShape = regexp.MustCompile(`^` + marked + `(?: \(([A-Za-z0-9._/-]+)\))? from (.*) \[v1(?: ([0-9a-f]{8}\.[0-9a-f]{32}))?\]$`)
+var markShape = regexp.MustCompile(`^` + marked + `(?: \(([A-Za-z0-9._/-]+)\))? from (.*) \[v1(?: ([0-9a-f]+\.[0-9a-f]+))?\]$`)
 
-var markOwner = regexp.MustCompile(`^[A-Za-z0-9._/-]{0,64}$`)
+var markOwner = regexp.MustCompile(`^[A-Za-z0-9._/-]*$`)
 
 func (m mark) String() string {
 	by, mac := "", ""
@@ -71,11 +71,11 @@ func (s sealer) code(name, scope, value string) string {
 	if s.key == nil {
 		return ""
 	}
-	return s.sum("key")[:8] + "." + s.sum("value", name, scope, value)[:32]
+	return s.hex("key")[:8] + "." + s.hex("value", name, scope, value)[:32]
 }
 
-// sum is the hexadecimal code of several texts.
-func (s sealer) sum(parts ...string) string {
+// hex is the hexadecimal code of several texts.
+func (s sealer) hex(parts ...string) string {
 	mac := hmac.New(sha256.New, s.key)
 	for _, part := range parts {
 		var size [8]byte
@@ -96,15 +96,17 @@ func (m mark) comparable(code string) bool {
 	return len(m.mac) > 8 && len(code) > 8 && m.mac[:8] == code[:8]
 }
 
-// equal compares two values in constant time, whatever their lengths.
-func equal(a, b string) bool {
-	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
-	return hmac.Equal(x[:], y[:])
-}
+// A sum stands for a value, of whatever length, so that two can be compared in
+// constant time. It is never kept nor shown.
+type sum [sha256.Size]byte
+
+func digest(value string) sum { return sha256.Sum256([]byte(value)) }
+
+func (s sum) equal(other sum) bool { return hmac.Equal(s[:], other[:]) }
 
 // checkOwner says what is wrong with the name given to --owner.
 func checkOwner(by string) error {
-	if !markOwner.MatchString(by) {
+	if len(by) > 64 || !markOwner.MatchString(by) {
 		return fmt.Errorf("reading --owner %q: letters, digits and ._/- only, and at most 64", by)
 	}
 	return nil

@@ -163,7 +163,7 @@ func differences(have *Variable, w *wish) (change, []string) {
 	var names []string
 	m, _ := parseMark(have.description)
 	want, _ := parseMark(w.description)
-	if have.Hidden && !m.same(want.mac) || !have.Hidden && !equal(plain(have.value), plain(w.value)) {
+	if have.Hidden && !m.same(want.mac) || !have.Hidden && !digest(plain(have.value)).equal(digest(plain(w.value))) {
 		ch.value, names = &w.value, append(names, "value")
 	}
 	if have.Type != w.Type {

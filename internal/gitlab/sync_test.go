@@ -66,6 +66,8 @@ func TestRefused(t *testing.T) {
 		{"x", "\xff" + canary, "it is not text, which a variable has to be: --as-base64 x"},
 		{"path", canary + "12345", "a variable PATH would change how jobs run"},
 		{"ci.job", canary + "12345", "a variable CI_JOB would change"},
+		{"git.ssh-command", canary + "12345", "a variable GIT_SSH_COMMAND would change"},
+		{"docker_host", canary + "12345", "a variable DOCKER_HOST would change"},
 		{"1st", canary + "12345", "1ST is no name for a variable"},
 	} {
 		var s gitlabtest.Server
@@ -77,6 +79,18 @@ func TestRefused(t *testing.T) {
 		if n := writes(&s); n > 0 {
 			t.Errorf("%s: %d writes", tt.id, n)
 		}
+	}
+}
+
+// TestOrdinaryNames are names that only begin like special ones.
+func TestOrdinaryNames(t *testing.T) {
+	steps, err := Plan(secrets(t, "docker.password", canary+"12345", "git_token", canary+"12345", "gitlab_token", canary+"12345", "path_to", canary+"12345", "cidr", canary+"12345"), nil, SyncOptions{Owner: app})
+	if err != nil || Refused(steps) > 0 {
+		t.Errorf("got %s, %v", actions(steps), err)
+	}
+	steps, err = Plan(secrets(t, "x", canary+"12345"), nil, SyncOptions{Owner: app, Names: map[string]string{"x": "DOCKER_AUTH_CONFIG"}})
+	if got := actions(steps); err != nil || got != "create DOCKER_AUTH_CONFIG" {
+		t.Errorf("asked for by name: got %s, %v", got, err)
 	}
 }
 
@@ -190,6 +204,22 @@ func TestPruneLooksAgain(t *testing.T) {
 	}
 }
 
+// TestCreateLooksAgain: what a list has missed, or somebody made meanwhile, is
+// theirs all the same.
+func TestCreateLooksAgain(t *testing.T) {
+	var s gitlabtest.Server
+	c := serve(t, &s)
+	o := SyncOptions{Owner: app, Replace: true}
+	steps := plan(t, c, secrets(t, "x", canary+"-1-x"), o)
+	s.Add(project, gitlabtest.Variable{Key: "X", Value: canary + "-by-hand"})
+	if err := c.Apply(t.Context(), steps, o, func(Step) {}); err != nil {
+		t.Error(err)
+	}
+	if got := find(t, &s, project, "X").Value; got != canary+"-by-hand" || steps[0].Action != Refuse || steps[0].Done || Refused(steps) != 1 {
+		t.Errorf("got %q, %+v", got, steps)
+	}
+}
+
 func TestBadOptions(t *testing.T) {
 	set := secrets(t, "db.password", canary+"12345", "db_password", canary+"67890")
 	for _, tt := range []struct {
@@ -201,6 +231,9 @@ func TestBadOptions(t *testing.T) {
 		{SyncOptions{Scope: "a\nb"}, "it is no environment", "review/*"},
 		{SyncOptions{Scope: staging + "x"}, "sync itself uses such scopes", ""},
 		{SyncOptions{By: "a)b"}, "reading --owner", ""},
+		{SyncOptions{By: strings.Repeat("a", 65)}, "reading --owner", ""},
+		{SyncOptions{Scope: strings.Repeat("a", 201)}, "it is no environment", ""},
+		{SyncOptions{Adopt: []string{strings.Repeat("A", 256)}}, "no name of a variable", ""},
 		{SyncOptions{Adopt: []string{"a-b"}}, "no name of a variable", "DB_PASSWORD"},
 	} {
 		_, err := Plan(set, nil, tt.options)

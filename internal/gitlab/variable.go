@@ -213,7 +213,7 @@ func (c *Client) explainWrite(doing string, o Owner, err error) error {
 		return fmt.Errorf("%s of %s: %w", doing, o, errGone)
 	case errors.As(err, &answer) && answer.StatusCode == http.StatusBadRequest && strings.Contains(answer.Message, "has already been taken"):
 		return fmt.Errorf("%s of %s: %w", doing, o, errTaken)
-	case status(err) == http.StatusBadRequest && strings.Contains(answer.Message, "exceeded"):
+	case status(err) == http.StatusBadRequest && (strings.Contains(answer.Message, "exceeded") || strings.Contains(answer.Message, "over the limit")):
 		return hint.Wrap(c.explain(doing, o, err), "GitLab bounds the number of variables of a project (8,000) and of a group (30,000); --prune deletes what sync made and the files no longer have")
 	}
 	return c.explain(doing, o, err)

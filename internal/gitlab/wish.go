@@ -40,12 +40,24 @@ type wish struct {
 }
 
 var (
-	nameShape  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,254}$`)
-	scopeShape = regexp.MustCompile(`^[A-Za-z0-9_/${}. *-]{1,200}$`)
+	nameShape  = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	scopeShape = regexp.MustCompile(`^[A-Za-z0-9_/${}. *-]+$`)
 	// special are names that change what the job's shell, its tools or GitLab
 	// itself do. One gets them by asking for them with a name of one's own only.
-	special = regexp.MustCompile(`^(CI|CI_.*|GITLAB_.*|FF_.*|DOCKER_.*|GIT_.*|SECURE_BUILD_.*|SOPS_.*|PATH|HOME|USER|SHELL|PWD|IFS|ENV|BASH_.*|LD_.*|PS[1-4]|PROMPT_COMMAND|TMPDIR|TERM|LANG|LC_.*|HTTPS?_PROXY|NO_PROXY|NODE_OPTIONS|PYTHON.*|PERL5.*|RUBYOPT)$`)
+	special = regexp.MustCompile(`^(CI|CI_.*|GITLAB_(CI|FEATURES|USER_.*)|FF_.*|SECURE_BUILD_.*|SOPS_.*|` +
+		`DOCKER_(HOST|CONFIG|CONTEXT|AUTH_CONFIG|TLS.*|CERT_PATH)|BUILDKIT_HOST|` +
+		`GIT_(STRATEGY|CHECKOUT|DEPTH|DIR|CLEAN_.*|FETCH_.*|SUBMODULE_.*|CLONE_.*|SSH.*|ASKPASS|CONFIG.*|EXEC_PATH|PROXY_.*)|` +
+		`PATH|HOME|USER|SHELL|PWD|IFS|ENV|BASH_.*|LD_.*|PS[1-4]|PROMPT_COMMAND|TMPDIR|TERM|LANG|LC_.*|HTTPS?_PROXY|NO_PROXY|NODE_OPTIONS|PYTHON.*|PERL5.*|RUBYOPT)$`)
 )
+
+// GitLab allows names and scopes of 255 characters; ours are staged under a
+// longer scope. (A count in the expressions would cost memory in every command.)
+const (
+	maxName  = 255
+	maxScope = 200
+)
+
+func isName(name string) bool { return len(name) <= maxName && nameShape.MatchString(name) }
 
 // wishes makes a wish of every secret, in their order.
 func wishes(set secret.Set, o SyncOptions) ([]wish, error) {
@@ -68,7 +80,7 @@ func wishes(set secret.Set, o SyncOptions) ([]wish, error) {
 		}
 		byName[w.Name] = sec
 		switch {
-		case !nameShape.MatchString(w.Name):
+		case !isName(w.Name):
 			w.refused = fmt.Sprintf("%s is no name for a variable; give it one: --name %s=NAME", w.Name, w.id)
 		case !given && special.MatchString(w.Name):
 			w.refused = fmt.Sprintf("a variable %s would change how jobs run; give it another name, or this one if you mean it: --name %s=NAME", w.Name, w.id)
@@ -139,7 +151,7 @@ func oneLineBreak(value string) (string, bool) { return strings.CutSuffix(value,
 func checkOptions(set secret.Set, o SyncOptions) error {
 	var errs []error
 	errs = append(errs, checkOwner(o.By))
-	if !scopeShape.MatchString(o.Scope) {
+	if len(o.Scope) > maxScope || !scopeShape.MatchString(o.Scope) {
 		errs = append(errs, hint.Wrap(fmt.Errorf("reading --scope %q: it is no environment", o.Scope), "a scope looks like production, review/* or *"))
 	}
 	if strings.HasPrefix(o.Scope, staging) {
@@ -161,7 +173,7 @@ func checkOptions(set secret.Set, o SyncOptions) error {
 		}
 	}
 	for _, name := range o.Adopt {
-		if !nameShape.MatchString(name) {
+		if !isName(name) {
 			errs = append(errs, hint.Wrap(fmt.Errorf("reading --adopt %q: it is no name of a variable", name), "--adopt takes the variable's name, such as DB_PASSWORD"))
 		}
 	}

@@ -177,16 +177,21 @@ func (l *loader) load(ctx context.Context, set *secret.Set, ref Ref) error {
 	case fromValue:
 		return l.loadValue(set, ref)
 	}
+	_, known := l.docs[l.docID(ref)]
 	doc, err := l.decrypted(ctx, ref)
 	if err != nil {
 		return err
 	}
-	set.AddKey(doc.dataKey())
+	if !known { // one file is one key, however many of its values are named
+		set.AddKey(doc.dataKey())
+	}
 	return doc.addTo(set, ref)
 }
 
+func (l *loader) docID(ref Ref) [2]string { return [2]string{l.opts.path(ref.file), ref.format} }
+
 func (l *loader) decrypted(ctx context.Context, ref Ref) (*document, error) {
-	id := [2]string{l.opts.path(ref.file), ref.format}
+	id := l.docID(ref)
 	if doc, ok := l.docs[id]; ok {
 		return doc, nil
 	}

@@ -3,6 +3,7 @@ package gitlabtest
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -142,7 +143,7 @@ func (s *Server) valid(owner string, v Variable, self int) (Answer, bool) {
 	}
 	switch {
 	case self < 0 && len(s.owners[owner]) >= limit:
-		return invalid("base", "Maximum number of "+kind+" ci variables exceeded"), false
+		return invalid("base", fmt.Sprintf("Maximum number of %s ci variables (%d) exceeded", kind, limit)), false
 	case !keyRule.MatchString(v.Key) || len(v.Key) > 255:
 		return invalid("key", "can contain only letters, digits and '_'."), false
 	case !scopeRule.MatchString(v.EnvironmentScope) || len(v.EnvironmentScope) > 255:
@@ -155,6 +156,12 @@ func (s *Server) valid(owner string, v Variable, self int) (Answer, bool) {
 		return invalid("description", "is too long (maximum is 255 characters)"), false
 	}
 	return Answer{}, true
+}
+
+// Takes says whether GitLab would store the variable.
+func Takes(v Variable) bool {
+	_, ok := new(Server).valid("projects/1", v, -1)
+	return ok && utf8.ValidString(v.Value)
 }
 
 func invalid(field, text string) Answer {

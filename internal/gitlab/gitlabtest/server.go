@@ -42,6 +42,7 @@ type Request struct {
 	Method, Path, Query, Body string
 	Header                    http.Header
 	Status                    int
+	Gone                      <-chan struct{} // closed when the client is
 }
 
 // Changes says whether the request is one that writes.
@@ -120,7 +121,7 @@ func (s *Server) Unexpected() []string {
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Body: string(body), Header: r.Header.Clone()}
+	req := Request{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Body: string(body), Header: r.Header.Clone(), Gone: r.Context().Done()}
 	var a Answer
 	switch given := s.before(req); {
 	case err != nil:
