@@ -14,7 +14,6 @@ import (
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/pipeline"
-	"github.com/org/secure-build/internal/push"
 	"github.com/spf13/cobra"
 )
 
@@ -36,13 +35,21 @@ func (a *app) buildCommand() *cobra.Command {
 		Short:   "Build, scan, and push what is clean",
 		Long:    aboutBuild,
 		Example: examples,
-		Args:    oneContext,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if where := opts.text("context"); len(args) == 0 && where != "" {
+				args = []string{where}
+			}
+			if err := oneContext(cmd, args); err != nil {
+				return err
+			}
 			b, err := a.newBuild(opts, args[0])
 			if err != nil {
 				return err
 			}
-			res, err := pipeline.Run(cmd.Context(), pipeline.Plan{Push: b.push}, b.steps())
+			if method := opts.text("call"); method != "build" {
+				return b.call(cmd.Context(), method)
+			}
+			res, err := pipeline.Run(cmd.Context(), pipeline.Plan{Push: len(b.request.Outputs.Targets) > 0}, b.steps())
 			return notClean(err, res.Report)
 		},
 	}
@@ -66,28 +73,33 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.policy, err = a.readPolicy(o)
 	check(err)
 	b.rescan = flag("rescan")
-	b.request.Tags, b.request.NoCache, b.request.Pull = o.list("tag"), flag("no-cache"), flag("pull")
-	b.request.Platforms = platforms(o)
-	b.request.Labels, err = config.Pairs("label", o.list("label"), nil)
-	check(err)
-	b.tags, err = push.ParseTags(b.request.Tags)
-	check(err)
-	if b.push = flag("push"); b.push && len(b.request.Tags) == 0 {
-		check(hint.Wrap(errors.New("--push without a tag"), "say where to with --tag registry.example.com/team/app:1.2"))
+	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
+	check(b.readRequest(o))
+	check(b.readOutputs(o))
+	check(b.readToken(o))
+	b.archive = a.stdout
+	if b.request.Outputs.ToStdout() { // which is then for the archive alone
+		b.app = a.withStdout(a.stderr)
 	}
-	b.request.Tags = names(b.tags)
+	check(o.oneOf("call", o.text("call")))
 	b.progress = o.text("progress")
 	if v := a.getenv("BUILDKIT_PROGRESS"); v != "" && b.progress == "auto" {
 		b.progress = v
 	}
 	check(o.oneOf("progress", b.progress))
 	b.metadataFile, b.iidFile, b.reportDir = o.text("metadata-file"), o.text("iidfile"), o.text("report-dir")
-	b.builder = o.text("builder")
+	b.builders, b.builderTLS = o.list("builder"), o.text("builder-tls")
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
-	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
 	check(b.login(o.text("registry-username"), flag("registry-password-stdin")))
 	return b, errors.Join(errs...)
+}
+
+// withStdout is the app with what it says on standard output going to w.
+func (a *app) withStdout(w io.Writer) *app {
+	return &app{
+		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, terminal: a.terminal, getenv: a.getenv, platform: a.platform,
+	}
 }
 
 // login reads the registry's password, which is a secret like any other: it
@@ -121,12 +133,4 @@ func cacheDir(dir string) (string, error) {
 		dir = filepath.Join(user, "secure-build")
 	}
 	return filepath.Abs(dir)
-}
-
-func names(tags []push.Tag) []string {
-	var refs []string
-	for _, t := range tags {
-		refs = append(refs, t.Name())
-	}
-	return refs
 }

@@ -25,6 +25,9 @@ func register(cmd *cobra.Command, table []config.Option, getenv func(string) str
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	for _, o := range table {
+		if o.EnvOnly {
+			continue
+		}
 		switch o.Kind {
 		case config.Bool:
 			fs.BoolP(o.Flag, o.Short, false, o.Usage)
@@ -69,17 +72,23 @@ func (o options) env(flag string) (string, bool) {
 	return "", false
 }
 
-func (o options) has(flag string) bool { return o.flags.Lookup(flag) != nil }
+// flagged says whether an option has a flag.
+func (o options) flagged(flag string) bool { return o.flags.Lookup(flag) != nil }
+
+// has says whether a command has an option.
+func (o options) has(flag string) bool {
+	return slices.ContainsFunc(o.table, func(opt config.Option) bool { return opt.Flag == flag })
+}
 
 func (o options) text(flag string) string {
-	if v, ok := o.env(flag); ok {
+	if v, ok := o.env(flag); ok || !o.flagged(flag) {
 		return v
 	}
 	return o.flags.Lookup(flag).Value.String()
 }
 
 func (o options) list(flag string) []string {
-	if v, ok := o.env(flag); ok {
+	if v, ok := o.env(flag); ok || !o.flagged(flag) {
 		return config.Lines(v)
 	}
 	return o.flags.Lookup(flag).Value.(*list).items
@@ -119,7 +128,7 @@ func usage(c *cobra.Command, table []config.Option) error {
 		fs := pflag.NewFlagSet(group, pflag.ContinueOnError)
 		fs.SortFlags = false
 		for _, o := range table {
-			if o.Group == group {
+			if o.Group == group && !o.EnvOnly {
 				fs.AddFlag(c.Flags().Lookup(o.Flag))
 			}
 		}

@@ -113,7 +113,7 @@ func (s *scene) play(ts *testscript.TestScript, c call) error {
 // environment is the script's: testscript does not give it away as a whole, so
 // a variable that a script may set has to be known here.
 func (s *scene) environment(ts *testscript.TestScript) []string {
-	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "CI_DEBUG_TRACE", "DOCKER_CONFIG", "GITHUB_ACTIONS", "NO_COLOR", "NPM_TOKEN", "SOPS_AGE_KEY_FILE"}, s.vars...)
+	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "CI_DEBUG_TRACE", "BUILDX_CONFIG", "BUILDX_NO_DEFAULT_ATTESTATIONS", "DOCKER_CONFIG", "DOCKER_HOST", "GITHUB_ACTIONS", "GITHUB_SERVER_URL", "NO_COLOR", "NPM_TOKEN", "SOPS_AGE_KEY_FILE"}, s.vars...)
 	for _, o := range config.Build {
 		names = append(names, o.Env())
 	}
@@ -228,6 +228,16 @@ func (s *scene) shellCmd(ts *testscript.TestScript, args []string) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// setenv NAME FILE: the content of a file, line breaks too, is the value of a
+// variable.
+func (s *scene) setenvCmd(ts *testscript.TestScript, args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: setenv NAME FILE")
+	}
+	ts.Setenv(args[0], ts.ReadFile(args[1]))
 	return nil
 }
 

@@ -42,6 +42,8 @@ func TestScripts(t *testing.T) {
 		Setup:               setup,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"canary":          with((*scene).canaryCmd),
+			"docker-engine":   with((*scene).dockerEngineCmd),
+			"docker-images":   with((*scene).dockerImagesCmd),
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
@@ -54,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"registry-log":    with((*scene).registryLogCmd),
 			"registry-login":  with((*scene).registryLoginCmd),
 			"registry-writes": with((*scene).registryWritesCmd),
+			"setenv":          with((*scene).setenvCmd),
 			"shell":           with((*scene).shellCmd),
 			"vault-empty":     with((*scene).vaultEmptyCmd),
 		},
@@ -72,6 +75,7 @@ type scene struct {
 	work     string
 	daemon   string // folder of the shared daemon
 	registry *recorder
+	engine   *engine // a stand-in for Docker
 	canaries []canary
 	vars     []string // names of the variables that setup has set
 	runs     []run

@@ -36,6 +36,9 @@ func (a *app) readSecrets(o options) (secrets, error) {
 		ref, err := source.ParseSecret(line)
 		s.refs, errs = append(s.refs, ref), append(errs, err)
 	}
+	if o.has("secret-values") {
+		errs = append(errs, s.readInputs(o))
+	}
 	if o.has("allow-key-source") { // check decrypts nothing
 		s.sources.AllowKeySource = o.list("allow-key-source")
 	}
@@ -55,7 +58,14 @@ func (a *app) readSecrets(o options) (secrets, error) {
 func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, error) {
 	lookup := func(name string) (string, bool) { v := a.getenv(name); return v, v != "" }
 	args, err := config.Pairs("build-arg", o.list("build-arg"), lookup)
-	return buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}, err
+	req := buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}
+	err = errors.Join(err, buildkit.CheckContext(buildContext))
+	if o.has("build-context") {
+		var cerr error
+		req.Contexts, cerr = buildkit.ParseContexts(o.list("build-context"))
+		err = errors.Join(err, cerr)
+	}
+	return req, err
 }
 
 func (s secrets) load(ctx context.Context) (secret.Set, error) {

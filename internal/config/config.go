@@ -27,6 +27,7 @@ type Option struct {
 	Arg     string // what the value is called in help; "" for Bool
 	Usage   string // one sentence, lower case, no final period
 	Group   string // heading in the help and in the README
+	EnvOnly bool   // has no flag: its value is a secret, which no argument may be, or has no need of one
 }
 
 // Env is the environment variable that sets the option when its flag is not
@@ -63,6 +64,19 @@ var secrets = []Option{
 		Usage: "where no memory-backed files are to be had, keep decrypted secrets on disk"},
 }
 
+// inputs are the forms in which a CI hands secrets over. Values come by the
+// environment alone: every process of a machine can read arguments.
+var inputs = []Option{
+	{Flag: "secret-env", Kind: List, Arg: "ID=NAME", Group: GroupSecrets,
+		Usage: "secret that is the value of an environment variable (secret-envs of docker/build-push-action)"},
+	{Flag: "secret-file", Kind: List, Arg: "ID=FILE", Group: GroupSecrets,
+		Usage: "secret that is the content of a file (secret-files of docker/build-push-action)"},
+	{Flag: "secret-values", Kind: List, Arg: "ID=VALUE", Group: GroupSecrets, EnvOnly: true,
+		Usage: "secrets by value, one a line; one of several lines stands in double quotes, as in the input secrets of docker/build-push-action"},
+	{Flag: "github-token", Kind: String, Arg: "TOKEN", Group: GroupSecrets, EnvOnly: true,
+		Usage: "token for contexts that are fetched from GitHub: the secret GIT_AUTH_TOKEN, where no other is given"},
+}
+
 // dockerfile is the part that says which Dockerfile is meant, and what the check
 // of it lets pass.
 var dockerfile = []Option{
@@ -74,6 +88,9 @@ var dockerfile = []Option{
 }
 
 var platform = Option{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index"}
+
+var contexts = Option{Flag: "build-context", Kind: List, Arg: "NAME=WHERE", Group: GroupBuild,
+	Usage: "another context, or another image for a base: a folder, oci-layout://DIR[:TAG], docker-image://REF, target:STAGE, or a git or https address"}
 
 // scan is the part that says what a scan looks for and what blocks.
 var scan = []Option{
@@ -93,23 +110,43 @@ var rescan = Option{Flag: "rescan", Kind: Bool, Group: GroupScan, Usage: "scan e
 
 // engine is the part that says which BuildKit to use.
 var engine = []Option{
-	{Flag: "builder", Kind: String, Arg: "ADDRESS", Group: GroupEngine,
-		Usage: "BuildKit daemon, such as unix:///run/buildkit/buildkitd.sock or tcp://host:1234 (default: BUILDKIT_HOST, a daemon on its usual socket, or a private one)"},
+	{Flag: "builder", Kind: List, Arg: "[PLATFORM=]NAME|ADDRESS", Group: GroupEngine,
+		Usage: "BuildKit daemon, such as tcp://host:1234, or the name of a builder of buildx; given once for each platform, such as linux/arm64=tcp://host:1234, the results are one index (default: BUILDKIT_HOST, the builder that buildx uses, a daemon on its usual socket, or a private one)"},
+	{Flag: "builder-tls", Kind: String, Arg: "DIR", Group: GroupEngine,
+		Usage: "folder with ca.pem, cert.pem and key.pem for builders at tcp://"},
 	{Flag: "cache-dir", Kind: String, Arg: "DIR", Group: GroupEngine, Usage: "where the private daemon keeps its cache, and images are unpacked (default: secure-build in the user's cache folder)"},
 }
 
 // Build is the table of "secure-build build".
-var Build = slices.Concat(secrets, dockerfile, scan, []Option{rescan}, []Option{
+var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, []Option{
+	{Flag: "context", Kind: String, Arg: "CONTEXT", Group: GroupBuild, EnvOnly: true, Usage: "the build context where the argument is left out"},
+	contexts,
 	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupBuild, Usage: "name of the image, such as registry.example.com/team/app:1.2"},
 	{Flag: "label", Kind: List, Arg: "NAME=VALUE", Group: GroupBuild, Usage: "label of the image"},
 	platform,
 	{Flag: "no-cache", Kind: Bool, Group: GroupBuild, Usage: "run every step again"},
+	{Flag: "no-cache-filter", Kind: List, Arg: "STAGE", Group: GroupBuild, Usage: "run every step of a stage again"},
 	{Flag: "pull", Kind: Bool, Group: GroupBuild, Usage: "ask the registry for newer base images"},
+	{Flag: "annotation", Kind: List, Arg: "[TYPE:]NAME=VALUE", Group: GroupBuild, Usage: "annotation of the image; TYPE is manifest (default), index, manifest-descriptor or index-descriptor, with [PLATFORM]"},
+	{Flag: "ssh", Kind: List, Arg: "default|ID[=SOCKET|KEY[,KEY]]", Group: GroupBuild, Usage: "SSH agent or keys for RUN --mount=type=ssh and git contexts; they stay here"},
+	{Flag: "network", Kind: String, Default: "default", Arg: "default|none|host", Group: GroupBuild, Usage: "network of RUN"},
+	{Flag: "add-host", Kind: List, Arg: "NAME:IP", Group: GroupBuild, Usage: "line of /etc/hosts for RUN"},
+	{Flag: "shm-size", Kind: String, Arg: "SIZE", Group: GroupBuild, Usage: "size of /dev/shm for RUN, such as 128m"},
+	{Flag: "ulimit", Kind: List, Arg: "NAME=SOFT[:HARD]", Group: GroupBuild, Usage: "limit for RUN, such as nofile=1024:2048"},
+	{Flag: "cgroup-parent", Kind: String, Arg: "NAME", Group: GroupBuild, Usage: "control group above those of RUN"},
+	{Flag: "allow", Kind: List, Arg: "ENTITLEMENT", Group: GroupBuild, Usage: "what RUN may have beyond the usual: network.host, security.insecure, device"},
+	{Flag: "attest", Kind: List, Arg: "type=sbom|provenance[,NAME=VALUE]", Group: GroupBuild, Usage: "attestation to add to the image"},
+	{Flag: "provenance", Kind: String, Arg: "true|false|mode=min|mode=max", Group: GroupBuild, Usage: "how the image was built, as an attestation (default: mode=min, as buildx has it; BUILDX_NO_DEFAULT_ATTESTATIONS leaves it out)"},
+	{Flag: "sbom", Kind: String, Arg: "true|false|generator=REF", Group: GroupBuild, Usage: "what is in the image, as an attestation"},
+	{Flag: "call", Kind: String, Default: "build", Arg: "build|check|outline|targets", Group: GroupBuild, Usage: "what to do with the Dockerfile; all but build need no key and build nothing"},
 
 	{Flag: "push", Kind: Bool, Group: GroupPush, Usage: "push to every tag after a clean scan, exactly what was scanned"},
 	{Flag: "registry-username", Kind: String, Arg: "NAME", Group: GroupPush, Usage: "login for the registry (default: Docker's credential files)"},
 	{Flag: "registry-password-stdin", Kind: Bool, Group: GroupPush, Usage: "read the registry's password from standard input"},
 
+	{Flag: "output", Short: "o", Kind: List, Arg: "type=TYPE[,dest=FILE][,NAME=VALUE]", Group: GroupOutput,
+		Usage: "what to write after a clean scan: registry (as --push), oci, docker, local or tar; docker without dest loads the image into Docker"},
+	{Flag: "load", Kind: Bool, Group: GroupOutput, Usage: "load the image into Docker after a clean scan"},
 	{Flag: "progress", Kind: String, Default: "auto", Arg: "auto|plain|tty|rawjson|quiet", Group: GroupOutput, Usage: "how to show the build"},
 	{Flag: "metadata-file", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the build's metadata as JSON, with the keys of buildx"},
 	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id"},
@@ -125,7 +162,8 @@ var Exec = slices.Concat(secrets, []Option{
 })
 
 // Check is the table of "secure-build check".
-var Check = slices.Concat(secrets[:2:2], dockerfile, []Option{
+var Check = slices.Concat(secrets[:2:2], inputs[:3:3], dockerfile, []Option{
+	contexts,
 	platform,
 	scan[0],
 	{Flag: "json", Kind: Bool, Group: GroupOutput, Usage: "print JSON"},
@@ -134,13 +172,13 @@ var Check = slices.Concat(secrets[:2:2], dockerfile, []Option{
 // Scan is the table of "secure-build scan".
 var Scan = slices.Concat(secrets[:3:3], scan, []Option{
 	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
-	engine[1],
+	engine[2],
 })
 
 // Doctor is the table of "secure-build doctor".
 var Doctor = []Option{
 	{Flag: "json", Kind: Bool, Group: GroupOutput, Usage: "print JSON"},
-	engine[0], engine[1],
+	engine[0], engine[1], engine[2],
 	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupPush, Usage: "image whose registry's login is to be looked at"},
 }
 

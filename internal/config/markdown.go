@@ -31,6 +31,9 @@ func Markdown(table []Option) string {
 
 // usage is the flag as one types it.
 func (o Option) usage() string {
+	if o.EnvOnly {
+		return o.Env() + "=" + o.Arg
+	}
 	s := "--" + o.Flag
 	if o.Short != "" {
 		s = "-" + o.Short + ", " + s
@@ -46,6 +49,9 @@ func (o Option) describe() string {
 	s := o.Usage
 	if o.Default != "" {
 		s += " (default: " + o.Default + ")"
+	}
+	if o.EnvOnly {
+		return s + "; has no flag"
 	}
 	if o.Kind == List {
 		s += "; may be given several times"

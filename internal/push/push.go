@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Username, Password string // for every registry of the tags; "" uses Docker's credential files
 	UserAgent          string // sent with each request
+	ByDigest           bool   // leaves the tags where they are
 }
 
 // A Tag is a parsed reference that a push can move.
@@ -72,6 +73,9 @@ func Push(ctx context.Context, dir, digest string, tags []Tag, opts Options) err
 		if err := pusher.Push(ctx, repo.Digest(digest), image); err != nil {
 			return explain(fmt.Errorf("pushing to %s: %w", repo, err), repo)
 		}
+	}
+	if opts.ByDigest {
+		return nil
 	}
 	for _, t := range tags {
 		if err := pusher.Push(ctx, t, image); err != nil {
