@@ -41,10 +41,12 @@ func (a *app) check(ctx context.Context, opts options, buildContext string) erro
 	a.fence()
 	s, err1 := a.readSecrets(opts)
 	req, err2 := a.readDockerfile(opts, buildContext)
-	req.Platforms = platforms(opts)
+	var err4, err5 error
+	req.Platforms, err4 = buildkit.ParsePlatforms(opts.list("platform"))
+	req.Contexts, err5 = buildkit.ParseContexts(opts.list("build-context"))
 	failOn := finding.FailOn(opts.text("fail-on"))
 	asJSON, err3 := opts.bool("json")
-	if err := errors.Join(err1, err2, opts.oneOf("fail-on", string(failOn)), err3); err != nil {
+	if err := errors.Join(err1, err2, opts.oneOf("fail-on", string(failOn)), err3, err4, err5); err != nil {
 		return err
 	}
 	checked, err := s.check(ctx, req, failOn)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/org/secure-build/internal/buildkit"
@@ -40,6 +41,7 @@ func (s secrets) check(ctx context.Context, req buildkit.Request, failOn finding
 	if err := errors.Join(errs...); err != nil {
 		return buildkit.Checked{}, err
 	}
+	given.IDs = slices.DeleteFunc(given.IDs, func(id string) bool { return strings.HasPrefix(id, gitToken) }) // for the context, not for a step
 	checked, err := buildkit.Check(ctx, req, given)
 	buildkit.Judge(checked.Problems, failOn)
 	return checked, err
@@ -90,13 +92,4 @@ func (a *app) tell(problems []finding.Problem) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
-}
-
-// platforms reads --platform, of which each may name several.
-func platforms(o options) []string {
-	var all []string
-	for _, p := range o.list("platform") {
-		all = append(all, strings.Split(p, ",")...)
-	}
-	return all
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/org/secure-build/internal/finding"
-	"mvdan.cc/sh/v3/syntax"
+	sh "mvdan.cc/sh/v3/syntax"
 )
 
 // maxScript bounds the script of a step that is parsed, in bytes. A parser goes
@@ -56,7 +56,7 @@ func scriptOf(exec *pb.ExecOp) script {
 // step reads a step's command line: a script for a shell, or a program of its
 // own with its arguments. What is for another interpreter is left alone.
 func (c *checking) step(s script, args []string, line int) {
-	var file *syntax.File
+	var file *sh.File
 	switch {
 	case len(args) == 3 && strings.HasPrefix(args[1], "-") && strings.HasSuffix(args[1], "c"):
 		if !slices.Contains([]string{"sh", "bash", "ash", "dash", "zsh", "ksh"}, path.Base(args[0])) {
@@ -69,7 +69,7 @@ func (c *checking) step(s script, args []string, line int) {
 	case len(args) > 0:
 		var words []string
 		for _, a := range args {
-			q, err := syntax.Quote(a, syntax.LangBash)
+			q, err := sh.Quote(a, sh.LangBash)
 			if err != nil {
 				return
 			}
@@ -107,11 +107,11 @@ func (s script) ids() string {
 }
 
 // parseShell reads a script; nil for one that is too long or is none.
-func parseShell(text string) *syntax.File {
+func parseShell(text string) *sh.File {
 	if len(text) > maxScript {
 		return nil
 	}
-	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
+	file, err := sh.NewParser(sh.Variant(sh.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
 		return nil
 	}
@@ -119,10 +119,10 @@ func parseShell(text string) *syntax.File {
 }
 
 // removed lists the paths that a script removes.
-func removed(file *syntax.File) []string {
+func removed(file *sh.File) []string {
 	var paths []string
-	syntax.Walk(file, func(n syntax.Node) bool {
-		if call, ok := n.(*syntax.CallExpr); ok && len(call.Args) > 1 {
+	sh.Walk(file, func(n sh.Node) bool {
+		if call, ok := n.(*sh.CallExpr); ok && len(call.Args) > 1 {
 			if name := call.Args[0].Lit(); name == "rm" || name == "shred" {
 				for _, a := range call.Args[1:] {
 					paths = append(paths, literal(a))
@@ -135,17 +135,17 @@ func removed(file *syntax.File) []string {
 }
 
 // literal is a word's text, as far as it can be told; variables are left out.
-func literal(w *syntax.Word) string {
+func literal(w *sh.Word) string {
 	var b strings.Builder
 	for _, p := range w.Parts {
 		switch p := p.(type) {
-		case *syntax.Lit:
+		case *sh.Lit:
 			b.WriteString(p.Value)
-		case *syntax.SglQuoted:
+		case *sh.SglQuoted:
 			b.WriteString(p.Value)
-		case *syntax.DblQuoted:
+		case *sh.DblQuoted:
 			for _, q := range p.Parts {
-				if lit, ok := q.(*syntax.Lit); ok {
+				if lit, ok := q.(*sh.Lit); ok {
 					b.WriteString(lit.Value)
 				}
 			}

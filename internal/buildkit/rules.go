@@ -12,6 +12,7 @@ const (
 	RuleUnused   = "unused-secret"    // a source gives a secret that no step mounts
 	RuleEmpty    = "empty-secret"     // a mounted secret has no value
 	RuleSyntax   = "unknown-syntax"   // the Dockerfile is for a frontend that is not Docker's
+	RuleRemote   = "remote-context"   // the Dockerfile is not on this machine
 	RuleValue    = "known-value"      // an option or the Dockerfile holds the value of a secret
 	RuleEnv      = "secret-in-env"    // ENV, or the command that is run, holds a secret
 	RuleArg      = "secret-in-arg"    // ARG is for a secret, or holds one

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"mvdan.cc/sh/v3/syntax"
+	sh "mvdan.cc/sh/v3/syntax"
 )
 
 // Commands that show what they read. With a quiet flag, or into a file, they do not.
@@ -30,14 +30,14 @@ type walker struct {
 const maxNesting = 200
 
 // stmts walks statements whose output goes to the log, or not.
-func (w *walker) stmts(list []*syntax.Stmt, shown bool) {
+func (w *walker) stmts(list []*sh.Stmt, shown bool) {
 	for _, s := range list {
 		w.stmt(s, shown)
 	}
 }
 
 // stmt walks one, and returns the id of a secret that it writes to its output.
-func (w *walker) stmt(s *syntax.Stmt, shown bool) (id string) {
+func (w *walker) stmt(s *sh.Stmt, shown bool) (id string) {
 	if s == nil || w.depth > maxNesting {
 		return ""
 	}
@@ -47,9 +47,9 @@ func (w *walker) stmt(s *syntax.Stmt, shown bool) (id string) {
 	target, redirected := "", false
 	for _, r := range s.Redirs {
 		switch r.Op {
-		case syntax.RdrIn:
+		case sh.RdrIn:
 			input = w.file(literal(r.Word))
-		case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll:
+		case sh.RdrOut, sh.AppOut, sh.RdrClob, sh.RdrAll, sh.AppAll:
 			if r.N == nil || r.N.Value == "1" {
 				target, redirected = literal(r.Word), true
 			}
@@ -67,12 +67,12 @@ func (w *walker) stmt(s *syntax.Stmt, shown bool) (id string) {
 }
 
 // command walks a command that reads the secret "input", or "".
-func (w *walker) command(cmd syntax.Command, input string, shown bool) string {
+func (w *walker) command(cmd sh.Command, input string, shown bool) string {
 	switch cmd := cmd.(type) {
-	case *syntax.CallExpr:
+	case *sh.CallExpr:
 		return w.call(cmd, input, shown)
-	case *syntax.BinaryCmd:
-		if cmd.Op == syntax.Pipe || cmd.Op == syntax.PipeAll {
+	case *sh.BinaryCmd:
+		if cmd.Op == sh.Pipe || cmd.Op == sh.PipeAll {
 			return w.piped(w.stmt(cmd.X, false), cmd.Y, shown)
 		}
 		first := w.stmt(cmd.X, shown)
@@ -81,21 +81,21 @@ func (w *walker) command(cmd syntax.Command, input string, shown bool) string {
 		}
 		return first
 	}
-	if d, ok := cmd.(*syntax.DeclClause); ok {
+	if d, ok := cmd.(*sh.DeclClause); ok {
 		w.declare(d, shown)
 		return ""
 	}
 	// Blocks, loops, conditions, functions: what is in them is looked at alone.
 	if cmd != nil {
-		syntax.Walk(cmd, func(n syntax.Node) bool {
+		sh.Walk(cmd, func(n sh.Node) bool {
 			switch n := n.(type) {
-			case *syntax.Stmt:
+			case *sh.Stmt:
 				w.stmt(n, shown)
 				return false
-			case *syntax.CmdSubst:
+			case *sh.CmdSubst:
 				w.stmts(n.Stmts, false)
 				return false
-			case *syntax.ProcSubst:
+			case *sh.ProcSubst:
 				w.stmts(n.Stmts, false)
 				return false
 			}
@@ -107,14 +107,14 @@ func (w *walker) command(cmd syntax.Command, input string, shown bool) string {
 
 // piped walks the end of a pipe: a secret that comes in goes on through a
 // command that shows what it reads.
-func (w *walker) piped(id string, s *syntax.Stmt, shown bool) string {
-	call, ok := s.Cmd.(*syntax.CallExpr)
+func (w *walker) piped(id string, s *sh.Stmt, shown bool) string {
+	call, ok := s.Cmd.(*sh.CallExpr)
 	if id == "" || !ok || len(call.Args) == 0 || !passes(call) {
 		return w.stmt(s, shown)
 	}
 	if len(s.Redirs) > 0 {
 		for _, r := range s.Redirs {
-			if r.Op == syntax.RdrOut || r.Op == syntax.AppOut || r.Op == syntax.RdrClob {
+			if r.Op == sh.RdrOut || r.Op == sh.AppOut || r.Op == sh.RdrClob {
 				w.kept(id, literal(r.Word))
 			}
 		}
@@ -132,18 +132,18 @@ func (w *walker) piped(id string, s *syntax.Stmt, shown bool) string {
 }
 
 // passes says that a command writes what it reads, in some form.
-func passes(call *syntax.CallExpr) bool {
+func passes(call *sh.CallExpr) bool {
 	if !slices.Contains(readers, path.Base(call.Args[0].Lit())) {
 		return false
 	}
-	return !slices.ContainsFunc(call.Args[1:], func(a *syntax.Word) bool {
+	return !slices.ContainsFunc(call.Args[1:], func(a *sh.Word) bool {
 		l := literal(a)
 		return l == "-q" || l == "-c" && path.Base(call.Args[0].Lit()) == "grep" || l == "--quiet" || l == "-i" && path.Base(call.Args[0].Lit()) == "sed"
 	})
 }
 
 // call walks a simple command.
-func (w *walker) call(call *syntax.CallExpr, input string, shown bool) string {
+func (w *walker) call(call *sh.CallExpr, input string, shown bool) string {
 	for _, a := range call.Assigns {
 		w.assign(a)
 	}
@@ -159,7 +159,7 @@ func (w *walker) call(call *syntax.CallExpr, input string, shown bool) string {
 		}
 	}
 	switch {
-	case name == "set" && slices.ContainsFunc(args, func(a *syntax.Word) bool {
+	case name == "set" && slices.ContainsFunc(args, func(a *sh.Word) bool {
 		l := literal(a)
 		return l == "xtrace" || strings.HasPrefix(l, "-") && !strings.HasPrefix(l, "--") && strings.Contains(l, "x")
 	}):
@@ -190,7 +190,7 @@ func (w *walker) call(call *syntax.CallExpr, input string, shown bool) string {
 }
 
 // dumps says that a command shows the whole environment.
-func dumps(name string, args []*syntax.Word) bool {
+func dumps(name string, args []*sh.Word) bool {
 	switch name {
 	case "env", "set":
 		return len(args) == 0
@@ -199,7 +199,7 @@ func dumps(name string, args []*syntax.Word) bool {
 }
 
 // declare walks export, declare and local: with -p or with nothing they show all.
-func (w *walker) declare(d *syntax.DeclClause, shown bool) {
+func (w *walker) declare(d *sh.DeclClause, shown bool) {
 	all := len(d.Args) == 0
 	for _, a := range d.Args {
 		if a.Value == nil {
@@ -217,7 +217,7 @@ func (w *walker) declare(d *syntax.DeclClause, shown bool) {
 }
 
 // assign notes a variable that a secret is put into.
-func (w *walker) assign(a *syntax.Assign) (id string) {
+func (w *walker) assign(a *sh.Assign) (id string) {
 	if a.Value == nil || a.Name == nil {
 		return ""
 	}
@@ -229,7 +229,7 @@ func (w *walker) assign(a *syntax.Assign) (id string) {
 }
 
 // environment is the secret that a look at the environment shows.
-func (w *walker) environment(name string, args []*syntax.Word) string {
+func (w *walker) environment(name string, args []*sh.Word) string {
 	if name == "printenv" && len(args) > 0 {
 		for _, a := range args {
 			if id := w.vars[literal(a)]; id != "" {

@@ -7,18 +7,18 @@ import (
 	"slices"
 	"strings"
 
-	"mvdan.cc/sh/v3/syntax"
+	sh "mvdan.cc/sh/v3/syntax"
 )
 
 // inWord is the secret that a word has in it: $TOKEN, or $(cat /run/secrets/x).
-func (w *walker) inWord(word *syntax.Word) (id string) {
-	syntax.Walk(word, func(n syntax.Node) bool {
+func (w *walker) inWord(word *sh.Word) (id string) {
+	sh.Walk(word, func(n sh.Node) bool {
 		switch n := n.(type) {
-		case *syntax.ParamExp:
-			if n.Param != nil && !n.Length && (n.Exp == nil || n.Exp.Op != syntax.AlternateUnset && n.Exp.Op != syntax.AlternateUnsetOrNull) {
+		case *sh.ParamExp:
+			if n.Param != nil && !n.Length && (n.Exp == nil || n.Exp.Op != sh.AlternateUnset && n.Exp.Op != sh.AlternateUnsetOrNull) {
 				id = cmp.Or(w.vars[n.Param.Value], w.shell[n.Param.Value], id)
 			}
-		case *syntax.CmdSubst:
+		case *sh.CmdSubst:
 			for _, s := range n.Stmts {
 				if s.Cmd == nil && len(s.Redirs) == 1 { // $(<file)
 					if in := w.file(literal(s.Redirs[0].Word)); in != "" {
@@ -36,7 +36,7 @@ func (w *walker) inWord(word *syntax.Word) (id string) {
 }
 
 // anyFile is the secret whose file is among the words.
-func (w *walker) anyFile(words []*syntax.Word) string {
+func (w *walker) anyFile(words []*sh.Word) string {
 	for _, a := range words {
 		if id := w.file(literal(a)); id != "" {
 			return id

@@ -31,9 +31,12 @@ var plainOptions = []string{"name", "filename", "target", "platform"}
 // the Dockerfile itself holds is a warning with its line: the scan of the image
 // decides.
 func CheckValues(req Request, checked Checked, optional []string, known Known) ([]finding.Problem, error) {
-	dt, err := readDockerfile(req)
-	if err != nil {
-		return nil, err
+	var dt []byte
+	if !req.Remote() {
+		var err error
+		if dt, err = readDockerfile(req); err != nil {
+			return nil, err
+		}
 	}
 	c := checking{file: checked.File, text: dt, req: req}
 	opt, err := (&Engine{}).options(req)

@@ -113,6 +113,9 @@ var dockerfile = []Option{
 
 var platform = Option{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index"}
 
+var contexts = Option{Flag: "build-context", Kind: List, Arg: "NAME=WHERE", Group: GroupBuild,
+	Usage: "another context, or another image for a base: a folder, oci-layout://DIR[:TAG], docker-image://REF, target:STAGE, or a git or https address"}
+
 // scan is the part that says what a scan looks for and what blocks.
 var scan = []Option{
 	{Flag: "fail-on", Kind: String, Default: "error", Arg: "known-value|error|warning", Group: GroupScan,
@@ -141,8 +144,7 @@ var engine = []Option{
 // Build is the table of "secure-build build".
 var Build = slices.Concat(secrets, inputs, keyless, dockerfile, scan, []Option{rescan}, []Option{
 	{Flag: "context", Kind: String, Arg: "CONTEXT", Group: GroupBuild, EnvOnly: true, Usage: "the build context where the argument is left out"},
-	{Flag: "build-context", Kind: List, Arg: "NAME=WHERE", Group: GroupBuild,
-		Usage: "another context, or another image for a base: a folder, oci-layout://DIR[:TAG], docker-image://REF, target:STAGE, or a git or https address"},
+	contexts,
 	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupBuild, Usage: "name of the image, such as registry.example.com/team/app:1.2"},
 	{Flag: "label", Kind: List, Arg: "NAME=VALUE", Group: GroupBuild, Usage: "label of the image"},
 	platform,
@@ -192,6 +194,7 @@ var Exec = slices.Concat(secrets, keyless, []Option{
 
 // Check is the table of "secure-build check".
 var Check = slices.Concat(secrets[:3:3], inputs[:3:3], dockerfile, []Option{
+	contexts,
 	platform,
 	scan[0],
 	{Flag: "json", Kind: Bool, Group: GroupOutput, Usage: "print JSON"},
