@@ -72,7 +72,7 @@ func (b *bench) overlap(ctx context.Context, size int64, rounds int) error {
 
 // export builds into a layout, and scans what arrives if there is a scanner.
 func (b *bench) export(ctx context.Context, value []byte, s *scan.Scanner) (took time.Duration, err error) {
-	engine, err := buildkit.Connect(ctx, buildkit.EngineOptions{Builder: b.daemon, Getenv: func(string) string { return "" }, Log: io.Discard})
+	engine, err := buildkit.Connect(ctx, buildkit.EngineOptions{Builders: []string{b.daemon}, Getenv: func(string) string { return "" }, Log: io.Discard})
 	if err != nil {
 		return 0, err
 	}

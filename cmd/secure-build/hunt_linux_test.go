@@ -48,8 +48,12 @@ func huntCmd(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func newHunt(canaries []canary) *hunt {
+	return &hunt{newNeedles(canaries), newPieces(canaries), nil, map[string]int64{}, map[[2]uint64]bool{}}
+}
+
 func (s *scene) hunt(exceptDaemon bool) (*hunt, error) {
-	h := &hunt{newNeedles(s.canaries), newPieces(s.canaries), nil, map[string]int64{}, map[[2]uint64]bool{}}
+	h := newHunt(s.canaries)
 	if len(h.needles.first) == 0 {
 		return nil, errors.New("there are no canaries to look for")
 	}

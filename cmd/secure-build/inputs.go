@@ -12,11 +12,32 @@ import (
 	"github.com/org/secure-build/internal/source"
 )
 
-// tokenEnv is one of the variables that hold secrets themselves.
-var tokenEnv = config.Option{Flag: "github-token"}.Env()
+// The options that hold secrets themselves.
+var (
+	valuesEnv = config.Option{Flag: "secret-values"}.Env()
+	tokenEnv  = config.Option{Flag: "github-token"}.Env()
+)
 
 // gitToken is the id that BuildKit asks for when it fetches from a git host.
 const gitToken = "GIT_AUTH_TOKEN"
+
+// takeValues takes the secrets that are given by value out of the environment,
+// so that nothing that we start inherits them.
+func (s *secrets) takeValues(o options) error {
+	text := o.text("secret-values")
+	if err := os.Unsetenv(valuesEnv); err != nil {
+		return err
+	}
+	s.sources.LookupEnv = func(name string) (string, bool) {
+		if name == valuesEnv {
+			return text, true
+		}
+		return os.LookupEnv(name)
+	}
+	refs, err := source.ParseValues(valuesEnv, s.sources)
+	s.refs = append(s.refs, refs...)
+	return err
+}
 
 func csvLine(fields ...string) string {
 	var b strings.Builder

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"syscall"
 
 	"github.com/org/secure-build/internal/buildkit"
@@ -107,15 +106,6 @@ func guardedEnv() func(string) string {
 		}
 	}
 	return func(name string) string { return cmp.Or(taken[name], os.Getenv(name)) }
-}
-
-// lookupEnv is os.LookupEnv, also for what guardedEnv has taken out.
-func (a *app) lookupEnv(name string) (string, bool) {
-	if slices.Contains(valueVariables, name) {
-		value := a.getenv(name)
-		return value, value != ""
-	}
-	return os.LookupEnv(name)
 }
 
 // runnerLog returns f if it leads to the CI's runner, as a pipe or a terminal

@@ -115,9 +115,9 @@ func (s *scene) play(ts *testscript.TestScript, c call) error {
 // environment is the script's: testscript does not give it away as a whole, so
 // a variable that a script may set has to be known here.
 func (s *scene) environment(ts *testscript.TestScript) []string {
-	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "DOCKER_CONFIG", "NO_COLOR", "NPM_TOKEN", "RUNNER_DEBUG", "SOPS_AGE_KEY_FILE",
-		"CI_DEBUG_TRACE", "CI_MERGE_REQUEST_PROJECT_ID", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_PIPELINE_SOURCE", "CI_PROJECT_DIR", "CI_PROJECT_ID",
-		"GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_SHA", "GITHUB_STEP_SUMMARY", "GITLAB_CI", "GITHUB_ACTIONS", "KUBECONFIG", "LOOKS_LIKE_A_PATH", "SHORT"}, s.vars...)
+	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "BUILDX_CONFIG", "BUILDX_NO_DEFAULT_ATTESTATIONS", "DOCKER_CONFIG", "DOCKER_HOST", "NO_COLOR", "NPM_TOKEN", "RUNNER_DEBUG", "SOPS_AGE_KEY_FILE",
+		"CI_DEBUG_TRACE", "CI_MERGE_REQUEST_PROJECT_ID", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_PIPELINE_SOURCE", "CI_PROJECT_DIR", "CI_PROJECT_ID", "GITLAB_CI",
+		"GITHUB_ACTIONS", "GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_SERVER_URL", "GITHUB_SHA", "GITHUB_STEP_SUMMARY", "KUBECONFIG", "LOOKS_LIKE_A_PATH", "SHORT"}, s.vars...)
 	for _, o := range config.Build {
 		names = append(names, o.Env())
 	}
@@ -240,6 +240,16 @@ func (s *scene) shellCmd(ts *testscript.TestScript, args []string) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// setenv NAME FILE: the content of a file, line breaks too, is the value of a
+// variable.
+func (s *scene) setenvCmd(ts *testscript.TestScript, args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: setenv NAME FILE")
+	}
+	ts.Setenv(args[0], ts.ReadFile(args[1]))
 	return nil
 }
 

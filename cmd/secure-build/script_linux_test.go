@@ -17,6 +17,10 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){
 		"secure-build": func() { os.Exit(main.Main()) },
+		deniedCommand: func() {
+			fmt.Fprintln(os.Stderr, denyNamespaces()) // it has not become another program
+			os.Exit(1)
+		},
 	})
 }
 
@@ -39,6 +43,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"act":             with((*scene).actCmd),
 			"canary":          with((*scene).canaryCmd),
+			"docker-engine":   with((*scene).dockerEngineCmd),
+			"docker-images":   with((*scene).dockerImagesCmd),
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
@@ -51,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"registry-log":    with((*scene).registryLogCmd),
 			"registry-login":  with((*scene).registryLoginCmd),
 			"registry-writes": with((*scene).registryWritesCmd),
+			"setenv":          with((*scene).setenvCmd),
 			"shell":           with((*scene).shellCmd),
 			"vault-empty":     with((*scene).vaultEmptyCmd),
 		},
@@ -69,6 +76,7 @@ type scene struct {
 	work     string
 	daemon   string // folder of the shared daemon
 	registry *recorder
+	engine   *engine // a stand-in for Docker
 	canaries []canary
 	vars     []string // names of the variables that setup has set
 	runs     []run

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/org/secure-build/internal/hint"
 )
@@ -68,16 +69,16 @@ func ParseOutputs(items []string) (Outputs, error) {
 
 func (o *Outputs) add(item string) error {
 	f, err := fields(item)
-	switch {
+	switch alone := !strings.HasPrefix(item, "type=") && !strings.ContainsAny(item, `,"`); {
 	case item == "-":
 		f = map[string]string{"type": "tar", "dest": "-"}
-	case err != nil && !hasType(item):
+	case alone:
 		f = map[string]string{"type": "local", "dest": item}
 	case err != nil:
 		return err
 	}
 	t := Target{Dest: f["dest"]}
-	kind := f["type"]
+	kind, err := f["type"], error(nil)
 	delete(f, "type")
 	delete(f, "dest")
 	files := false
@@ -176,5 +177,3 @@ func merge(into *map[string]string, f map[string]string) error {
 	maps.Copy(*into, f)
 	return nil
 }
-
-func hasType(item string) bool { return len(item) >= 5 && item[:5] == "type=" }

@@ -108,7 +108,7 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return err
 	})
 	if err := eg.Wait(); err != nil {
-		return Result{}, explain(err)
+		return Result{}, e.explain(ctx, req, explain(err))
 	}
 	root, err := rootOf(resp.ExporterResponse)
 	if err != nil {
