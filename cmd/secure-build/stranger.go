@@ -8,6 +8,7 @@ import (
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/pipeline"
 	"github.com/org/secure-build/internal/platform"
+	"github.com/org/secure-build/internal/report"
 	"github.com/org/secure-build/internal/source"
 )
 
@@ -50,7 +51,7 @@ func (b *build) withoutSecrets() error {
 	if err := b.note(b.why); err != nil {
 		return err
 	}
-	if err := b.platform.Summary([]byte("# secure-build: checked\n\nThe Dockerfile and the secrets fit: " + b.why + ".\n")); err != nil {
+	if err := b.platform.Summary(report.Checked(b.why, b.redactor.Bytes)); err != nil {
 		return err
 	}
 	return pipeline.ErrEnough
