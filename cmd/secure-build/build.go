@@ -63,8 +63,6 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(err)
 	b.request, err = a.readDockerfile(o, buildContext)
 	check(err)
-	b.policy, err = a.readPolicy(o)
-	check(err)
 	b.rescan = flag("rescan")
 	b.request.Tags, b.request.NoCache, b.request.Pull = o.list("tag"), flag("no-cache"), flag("pull")
 	for _, p := range o.list("platform") {
@@ -77,6 +75,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	if b.push = flag("push"); b.push && len(b.request.Tags) == 0 {
 		check(hint.Wrap(errors.New("--push without a tag"), "say where to with --tag registry.example.com/team/app:1.2"))
 	}
+	check(b.decide())
+	b.policy, err = a.readPolicy(o, !b.may.Decrypt)
+	check(err)
 	b.request.Tags = names(b.tags)
 	b.progress = o.text("progress")
 	if v := a.getenv("BUILDKIT_PROGRESS"); v != "" && b.progress == "auto" {
@@ -98,7 +99,9 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
-	check(b.login(o))
+	if b.may.Push { // a stranger's job has no password to read
+		check(b.login(o))
+	}
 	return b, errors.Join(errs...)
 }
 

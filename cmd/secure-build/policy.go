@@ -29,7 +29,9 @@ type policy struct {
 	unread   []string
 }
 
-func (a *app) readPolicy(o options) (policy, error) {
+// readPolicy reads them. Patterns are all that can be looked for where secrets
+// may not be read, and so cannot be switched off there.
+func (a *app) readPolicy(o options, stranger bool) (policy, error) {
 	p := policy{unread: o.list("allow-unread")}
 	var errs []error
 	flag := func(name string) bool { v, err := o.bool(name); errs = append(errs, err); return v }
@@ -45,7 +47,7 @@ func (a *app) readPolicy(o options) (policy, error) {
 		errs = append(errs, err)
 	}
 	all := flag("all-patterns")
-	if !flag("no-patterns") {
+	if !flag("no-patterns") || stranger {
 		var err error
 		p.options.Generic = all
 		p.patterns, err = rules.New(p.options)

@@ -44,6 +44,7 @@ func (b *build) summary(res pipeline.Result) report.Run {
 	run.Started, run.Engine, run.Tags, run.Pushed = b.started, b.engine.String(), b.request.Tags, res.Pushed
 	run.Memory = report.Memory{Kind: string(m.Kind), Locked: m.Locked, Swap: m.Swap, SurvivesKill: m.SurvivesKill, AfterKill: m.AfterKill, End: m.End}
 	run.Dockerfile = inRepository(cmp.Or(b.request.Dockerfile, filepath.Join(b.request.Context, "Dockerfile")))
+	run.Notice = b.why
 	for _, l := range b.times.laps {
 		run.Timings = append(run.Timings, report.Timing{Stage: l.name, Took: l.took})
 	}

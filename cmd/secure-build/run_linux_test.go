@@ -114,7 +114,8 @@ func (s *scene) play(ts *testscript.TestScript, c call) error {
 // a variable that a script may set has to be known here.
 func (s *scene) environment(ts *testscript.TestScript) []string {
 	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "DOCKER_CONFIG", "NO_COLOR", "NPM_TOKEN", "SOPS_AGE_KEY_FILE",
-		"CI_DEBUG_TRACE", "CI_PROJECT_DIR", "GITLAB_CI", "GITHUB_ACTIONS", "KUBECONFIG", "LOOKS_LIKE_A_PATH", "SHORT"}, s.vars...)
+		"CI_DEBUG_TRACE", "CI_MERGE_REQUEST_PROJECT_ID", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_PIPELINE_SOURCE", "CI_PROJECT_DIR", "CI_PROJECT_ID",
+		"GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_SHA", "GITHUB_STEP_SUMMARY", "GITLAB_CI", "GITHUB_ACTIONS", "KUBECONFIG", "LOOKS_LIKE_A_PATH", "SHORT"}, s.vars...)
 	for _, o := range config.Build {
 		names = append(names, o.Env())
 	}

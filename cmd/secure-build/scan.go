@@ -50,7 +50,7 @@ func (a *app) scanCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := a.readPolicy(opts)
+			p, err := a.readPolicy(opts, false)
 			if err != nil {
 				return err
 			}

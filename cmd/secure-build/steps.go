@@ -17,6 +17,7 @@ import (
 	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/scan"
 	"github.com/org/secure-build/internal/secret"
+	"github.com/org/secure-build/internal/source"
 	"github.com/org/secure-build/internal/vault"
 	"github.com/org/secure-build/internal/verdict"
 )
@@ -33,6 +34,8 @@ type build struct {
 	cacheDir     string
 	progress     string
 	push         bool
+	may          source.Decision
+	why          string // why not everything that was asked for is done
 	tags         []push.Tag
 	registry     push.Options
 	metadataFile string
@@ -64,7 +67,12 @@ func (b *build) steps() pipeline.Steps {
 	}
 }
 
-func (b *build) check(ctx context.Context) error { return b.contract(ctx, b.secrets, b.request) }
+func (b *build) check(ctx context.Context) error {
+	if err := b.contract(ctx, b.secrets, b.request); err != nil || b.may.Decrypt {
+		return err
+	}
+	return b.withoutSecrets(ctx)
+}
 
 func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 	defer b.times.start("decrypt")()

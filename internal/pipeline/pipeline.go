@@ -17,6 +17,10 @@ import (
 // Nothing was pushed.
 var ErrNotClean = errors.New("the image is not clean")
 
+// ErrEnough is what Check returns where a check is all that the job may do. The
+// run ends there, and well.
+var ErrEnough = errors.New("it was checked, and that is all")
+
 // Plan is what a run is to do.
 type Plan struct {
 	Push bool // push after a clean verdict
@@ -59,7 +63,9 @@ type Steps struct {
 func Run(ctx context.Context, p Plan, s Steps) (res Result, err error) {
 	defer func() { err = errors.Join(err, s.Shred()) }()
 
-	if err = s.Check(ctx); err != nil {
+	if err = s.Check(ctx); errors.Is(err, ErrEnough) {
+		return res, nil
+	} else if err != nil {
 		return res, err
 	}
 	if res.Secrets, err = s.Decrypt(ctx); err != nil {

@@ -34,6 +34,9 @@ func (tr *trace) step(name string) error {
 	if tr.panics == name {
 		panic("step panicked: " + name)
 	}
+	if tr.fail == name+" enough" {
+		return fmt.Errorf("%s: %w", name, ErrEnough)
+	}
 	if tr.fail == name {
 		return fmt.Errorf("%s: %w", name, errStep)
 	}
@@ -105,6 +108,8 @@ func TestRun(t *testing.T) {
 		{"pushed", "", clean, true, "check decrypt mask store build scan push report shred", nil},
 		{"built and clean, no push asked for", "", clean, false, "check decrypt mask store build scan report shred", nil},
 		{"check fails", "check", clean, true, "check shred", errStep},
+		{"check is enough", "check enough", clean, true, "check shred", nil},
+		{"a build is never enough", "build enough", clean, true, "check decrypt mask store build shred", ErrEnough},
 		{"decrypt fails", "decrypt", clean, true, "check decrypt shred", errStep},
 		{"mask fails", "mask", clean, true, "check decrypt mask shred", errStep},
 		{"store fails", "store", clean, true, "check decrypt mask store shred", errStep},
@@ -133,7 +138,7 @@ func TestRun(t *testing.T) {
 			if !errors.Is(err, tt.err) {
 				t.Errorf("got error %v, want %v", err, tt.err)
 			}
-			if want := tt.push && tt.err == nil || tt.fail == "report" || tt.fail == "shred"; res.Pushed != want {
+			if want := tt.push && tt.err == nil && slices.Contains(tr.ran, "push") || tt.fail == "report" || tt.fail == "shred"; res.Pushed != want {
 				t.Errorf("pushed: got %v, want %v", res.Pushed, want)
 			}
 			if slices.Contains(tr.ran, "report") && tt.fail != "report" && tt.fail != "shred" && !errors.Is(tr.result.Err, tt.err) {

@@ -35,7 +35,7 @@ const (
 type page struct {
 	Style                    template.CSS
 	Verdict, Class, Headline string
-	Outcome, Error           string
+	Outcome, Error, Notice   string
 	Facts                    []fact
 	Pictures                 []picture
 	Cards                    []card
@@ -66,7 +66,7 @@ func (r Run) page() ([]byte, error) {
 	cards, anchors := r.cards()
 	p := page{
 		Style: template.CSS(pageStyle), Verdict: string(r.Findings.Verdict), Class: r.class(), Headline: r.headline(),
-		Outcome: r.outcome(), Error: visible(r.Error, maxReasonShown),
+		Outcome: r.outcome(), Error: visible(r.Error, maxReasonShown), Notice: visible(r.Notice, maxReasonShown),
 		Facts: r.facts(), Pictures: r.pictures(anchors), Cards: cards, Search: r.search(), Times: r.times(),
 		Tool: shown(r.Tool), Details: FindingsFile,
 	}

@@ -26,6 +26,7 @@ type Run struct {
 	Pushed   bool      // all of Tags are in the registry
 	Memory   Memory    // what the secrets were kept in
 	Timings  []Timing  // in the order of the stages
+	Notice   string    // why not all was done that was asked for, such as a push; "" if it was
 	Error    string    // why the run ended early, "" after a good end
 	Findings finding.Report
 

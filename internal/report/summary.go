@@ -15,6 +15,9 @@ func (r Run) summary() string {
 	rep := r.Findings
 	fmt.Fprintf(&b, "# secure-build: %s\n\n", rep.Verdict)
 	fmt.Fprintf(&b, "%s; %s.\n\n", capital(outcome(rep, len(r.searched()))), r.pushed())
+	if r.Notice != "" {
+		fmt.Fprintf(&b, "%s\n\n", code(r.Notice, maxReasonShown))
+	}
 	if r.Error != "" {
 		fmt.Fprintf(&b, "The run ended early: %s\n\n", code(r.Error, maxReasonShown))
 	}

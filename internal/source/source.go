@@ -102,7 +102,7 @@ func Load(ctx context.Context, refs []Ref, opts Options) (secret.Set, error) {
 // asks for a key: not encrypted, cut off, no such key.
 func Names(ref Ref, opts Options) ([]string, error) {
 	isVariable := ref.kind == fromEnv || ref.kind == fromVariable
-	if isVariable && !opts.hasEnv(ref.env) && !looksLikeName(ref.env) {
+	if isVariable && !opts.hasEnv(ref.env) && looksLikeValue(ref.env) {
 		return nil, opts.unset(ref) // before an id that may be a value is shown
 	}
 	if ref.kind != fromSOPS {

@@ -51,10 +51,10 @@ func (l *loader) loadVariable(set *secret.Set, ref Ref) error {
 }
 
 // unset says that a variable is not there. Whoever writes --variable $NAME gives
-// us a value for a name: one that does not look like a name is not shown.
+// us a value for a name: one that looks like one is not shown.
 func (o Options) unset(ref Ref) error {
 	near := hint.Nearest(ref.env, o.names())
-	if near == "" && !looksLikeName(ref.env) {
+	if near == "" && looksLikeValue(ref.env) {
 		return hint.Wrap(errors.New("reading a secret: the environment variable that is named for it is not set (its name is not shown: it may be a value)"), variableGrammar)
 	}
 	err := fmt.Errorf("reading the secret %s: the variable %s is not set", ref.id, ref.env)
@@ -67,11 +67,11 @@ func (o Options) unset(ref Ref) error {
 	return hint.Wrap(err, "is it passed to this job or step? A variable of another job, or of a protected branch, is not")
 }
 
-var upperName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*$`)
-
-// looksLikeName tells NPM_TOKEN from ghp_4fK… and AKIAIOSFODNN7EXAMPLE.
-func looksLikeName(name string) bool {
-	return upperName.MatchString(name) && len(name) <= 64 && (len(name) <= 16 || strings.Contains(name, "_"))
+// looksLikeValue tells ghp_4fK… and AKIAIOSFODNN7EXAMPLE from NPM_TOKEN: digits,
+// and no words.
+func looksLikeValue(name string) bool {
+	mixed := strings.ToUpper(name) != name && strings.ToLower(name) != name
+	return len(name) >= 8 && strings.ContainsAny(name, "0123456789") && (mixed || !strings.Contains(name, "_"))
 }
 
 // fileVariable says whether a value is the path that GitLab's runner gives a

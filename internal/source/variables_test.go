@@ -178,7 +178,7 @@ func TestBadVariables(t *testing.T) {
 // TestVariableNames holds that the contract is checked without the variables.
 func TestVariableNames(t *testing.T) {
 	w := newWorld(t)
-	for line, want := range map[string]string{"NPM_TOKEN": "NPM_TOKEN", "kubeconfig=KUBECONFIG": "kubeconfig", " x=Y ": "x"} {
+	for line, want := range map[string]string{"NPM_TOKEN": "NPM_TOKEN", "kubeconfig=KUBECONFIG": "kubeconfig", "kubeconfig": "kubeconfig", "my_token_2": "my_token_2", "AWS_S3_KEY": "AWS_S3_KEY", " x=Y ": "x"} {
 		ref, err := ParseVariable(line)
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/pipeline"
+	"github.com/org/secure-build/internal/platform"
+	"github.com/org/secure-build/internal/source"
+)
+
+// decide finds out whose change is built, by the event and by what is checked
+// out where the context and the Dockerfile are. A stranger's is built without
+// secrets, searched by patterns whatever the options say, and never pushed.
+func (b *build) decide() (err error) {
+	folders := []string{b.request.Context}
+	if b.request.Dockerfile != "" {
+		folders = append(folders, b.request.Dockerfile)
+	}
+	b.may, err = source.Decide(b.sources, folders...)
+	b.push = b.push && b.may.Push
+	return err
+}
+
+// withoutSecrets is the check for a stranger's change, which ends the run where
+// the build would need a secret: BuildKit would go on with nothing in its place.
+func (b *build) withoutSecrets(ctx context.Context) error {
+	b.refs = nil
+	b.why = fmt.Sprintf("%v; so nothing is decrypted or pushed", b.may.Why)
+	// It is known that the secrets are missing; what counts is which ones.
+	mounted, _ := buildkit.Contract(ctx, b.request, nil)
+	if len(mounted) == 0 {
+		b.warn("%s: the image is built and searched by patterns", b.why)
+		return b.note(b.why)
+	}
+	b.why += fmt.Sprintf(", and as the build needs %s, it was checked and not built", strings.Join(mounted, ", "))
+	b.warn("%s", b.why)
+	if err := b.note(b.why); err != nil {
+		return err
+	}
+	if err := b.platform.Summary([]byte("# secure-build: checked\n\nThe Dockerfile and the secrets fit: " + b.why + ".\n")); err != nil {
+		return err
+	}
+	return pipeline.ErrEnough
+}
+
+// note shows why beside the log too.
+func (b *build) note(why string) error {
+	return b.platform.Annotate([]platform.Note{{Severity: finding.Warning, Title: "no secrets for a change of somebody else's", Text: why}})
+}
