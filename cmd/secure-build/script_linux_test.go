@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
 			"gitlab":          with((*scene).gitlabCmd),
+			"gitlab-example":  with((*scene).gitlabExampleCmd),
 			"gitlab-masker":   with((*scene).gitlabMaskerCmd),
 			"gitlab-project":  with((*scene).gitlabProjectCmd),
 			"hunt":            huntCmd,
