@@ -63,12 +63,17 @@ var layers = map[string]layer{
 // here may be imported by nobody: a new dependency is a decision.
 var importers = map[string][]string{
 	"filippo.io/age":                         {"internal/source"},
+	"github.com/aws/aws-sdk-go-v2/aws":       {"internal/source"}, // credentials as sops' KMS key takes them
+	"github.com/hashicorp/vault/api":         {"internal/source"}, // the login whose token sops' Vault key takes
 	"github.com/containerd/containerd":       {"internal/buildkit", "internal/image"},
+	"github.com/containerd/platforms":        {"internal/buildkit"}, // reads linux/arm64/v8 as BuildKit does
 	"github.com/containerd/console":          {"internal/buildkit", "cmd/secure-build"},
 	"github.com/sirupsen/logrus":             {"internal/buildkit"}, // to quiet it
 	"google.golang.org/grpc/grpclog":         {"internal/buildkit"}, // to quiet it
 	"github.com/creack/pty":                  {"internal/command"},
+	"github.com/distribution/reference":      {"internal/buildkit"}, // names of contexts, which are names of images
 	"github.com/docker/cli":                  {"internal/buildkit", "cmd/secure-build"},
+	"github.com/docker/go-units":             {"internal/buildkit"}, // sizes and limits as Docker writes them
 	"github.com/getsops/sops":                {"internal/source"},
 	"github.com/google/go-containerregistry": {"internal/image", "internal/push"},
 	"github.com/gofrs/flock":                 {"internal/image"},

@@ -3,16 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	dockerconfig "github.com/docker/cli/cli/config"
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/pipeline"
-	"github.com/org/secure-build/internal/push"
 	"github.com/spf13/cobra"
 )
 
@@ -34,14 +33,22 @@ func (a *app) buildCommand() *cobra.Command {
 		Short:   "Build, scan, and push what is clean",
 		Long:    aboutBuild,
 		Example: examples,
-		Args:    oneContext,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.fence()
+			if where := opts.text("context"); len(args) == 0 && where != "" {
+				args = []string{where}
+			}
+			if err := oneContext(cmd, args); err != nil {
+				return err
+			}
 			b, err := a.newBuild(opts, args[0])
 			if err != nil {
 				return err
 			}
-			res, err := pipeline.Run(cmd.Context(), pipeline.Plan{Push: b.push}, b.steps())
+			if method := opts.text("call"); method != "build" {
+				return b.call(cmd.Context(), method)
+			}
+			res, err := pipeline.Run(cmd.Context(), pipeline.Plan{Push: len(b.request.Outputs.Targets) > 0}, b.steps())
 			return notClean(err, res.Report)
 		},
 	}
@@ -64,21 +71,18 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.request, err = a.readDockerfile(o, buildContext)
 	check(err)
 	b.rescan = flag("rescan")
-	b.request.Tags, b.request.NoCache, b.request.Pull = o.list("tag"), flag("no-cache"), flag("pull")
-	for _, p := range o.list("platform") {
-		b.request.Platforms = append(b.request.Platforms, strings.Split(p, ",")...)
-	}
-	b.request.Labels, err = config.Pairs("label", o.list("label"), nil)
-	check(err)
-	b.tags, err = push.ParseTags(b.request.Tags)
-	check(err)
-	if b.push = flag("push"); b.push && len(b.request.Tags) == 0 {
-		check(hint.Wrap(errors.New("--push without a tag"), "say where to with --tag registry.example.com/team/app:1.2"))
+	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
+	check(b.readRequest(o))
+	check(b.readOutputs(o))
+	check(b.readToken(o))
+	b.archive = a.stdout
+	if b.request.Outputs.ToStdout() { // which is then for the archive alone
+		b.app = a.withStdout(a.stderr)
 	}
 	check(b.decide())
 	b.policy, err = a.readPolicy(o, !b.may.Decrypt)
 	check(err)
-	b.request.Tags = names(b.tags)
+	check(o.oneOf("call", o.text("call")))
 	b.progress = o.text("progress")
 	if v := a.getenv("BUILDKIT_PROGRESS"); v != "" && b.progress == "auto" {
 		b.progress = v
@@ -88,26 +92,21 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	a.useDotenv(o.text("dotenv"))
 	b.reportDir, err = a.ciReportDir(o.text("report-dir"))
 	check(err)
-	if all := o.list("builder"); len(all) > 0 {
-		b.builder = all[0]
-	}
-	for _, name := range unfinished {
-		if len(o.list(name)) > 0 {
-			check(fmt.Errorf("--%s is not built in yet", name))
-		}
-	}
+	b.builders, b.builderTLS = o.list("builder"), o.text("builder-tls")
 	b.cacheDir, err = cacheDir(o.text("cache-dir"))
 	check(err)
-	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
 	if b.may.Push { // a stranger's job has no password to read
 		check(b.login(o))
 	}
 	return b, errors.Join(errs...)
 }
 
-// unfinished flags are refused rather than ignored.
-var unfinished = []string{
-	"build-context", "no-cache-filter", "annotation", "ssh", "add-host", "ulimit", "allow", "attest", "output",
+// withStdout is the app with what it says on standard output going to w.
+func (a *app) withStdout(w io.Writer) *app {
+	return &app{
+		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, terminal: a.terminal, getenv: a.getenv,
+		platform: a.platform, shown: a.shown,
+	}
 }
 
 // cacheDir is where the private daemon's cache is kept between runs.
@@ -120,12 +119,4 @@ func cacheDir(dir string) (string, error) {
 		dir = filepath.Join(user, "secure-build")
 	}
 	return filepath.Abs(dir)
-}
-
-func names(tags []push.Tag) []string {
-	var refs []string
-	for _, t := range tags {
-		refs = append(refs, t.Name())
-	}
-	return refs
 }

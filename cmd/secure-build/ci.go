@@ -11,16 +11,23 @@ import (
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/pipeline"
 	"github.com/org/secure-build/internal/platform"
 	"github.com/org/secure-build/internal/report"
 )
 
+// shown is what a run has told the CI.
+type shown struct {
+	unfence    func() // ends the fence, if there is one
+	summarized bool   // the job's page has a summary
+}
+
 // fence keeps the CI from obeying what a command prints, from its first line to
 // its last: a warning may quote a Dockerfile, and a table an image, that says
 // ::set-output. (What exec runs is the user's own, and may speak to the CI.)
-func (a *app) fence() { a.unfence = a.platform.Section("") }
+func (a *app) fence() { a.shown.unfence = a.platform.Section("") }
 
 // end closes the log, the fence behind everything that stood in it.
 func (a *app) end() {
@@ -29,8 +36,8 @@ func (a *app) end() {
 			_ = f.Flush() // who closed our output does not read this either
 		}
 	}
-	if a.unfence != nil {
-		a.unfence()
+	if a.shown.unfence != nil {
+		a.shown.unfence()
 	}
 }
 
@@ -100,6 +107,7 @@ func (a *app) summarize(run report.Run, x *index.Index) error {
 	if err != nil {
 		return err
 	}
+	a.shown.summarized = true
 	return a.platform.Summary(text)
 }
 
@@ -158,4 +166,27 @@ func (a *app) debugOptions(o options) {
 		}
 	}
 	a.debug("secure-build %s; set: %s", version, cmp.Or(strings.Join(set, " "), "nothing"))
+}
+
+// failed shows an error beside the log, and on the job's page if the run got
+// no further than that. What a scan found is there already.
+func (a *app) failed(err error) {
+	if err == nil || a.shown.unfence == nil {
+		return
+	}
+	var notes []platform.Note
+	for _, e := range flatten(err) {
+		if errors.As(e, new(leakError)) {
+			continue
+		}
+		notes = append(notes, platform.Note{Severity: finding.Error, Title: "secure-build", Text: a.redactor.String(e.Error())})
+	}
+	errs := []error{a.platform.Annotate(notes)}
+	if !a.shown.summarized {
+		text := report.Failure("secure-build "+version, err.Error(), hint.Of(err), a.redactor.Bytes)
+		errs = append(errs, a.platform.Summary(text))
+	}
+	if err := errors.Join(errs...); err != nil {
+		a.warn("%v", err)
+	}
 }

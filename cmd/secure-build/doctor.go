@@ -57,7 +57,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := a.diagnose(cmd.Context(), strings.Join(opts.list("builder"), ","), dir, tags)
+			d, err := a.diagnose(cmd.Context(), buildkit.EngineOptions{Builders: opts.list("builder"), TLSDir: opts.text("builder-tls"), CacheDir: dir}, tags)
 			if err != nil {
 				return err
 			}
@@ -97,8 +97,8 @@ type maskCheck struct {
 	CI       *bool  `json:"ci,omitempty"` // the CI's own masker, told the value as it is
 }
 
-func (a *app) diagnose(ctx context.Context, builder, dir string, tags []push.Tag) (*diagnosis, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func (a *app) diagnose(ctx context.Context, engine buildkit.EngineOptions, tags []push.Tag) (*diagnosis, error) {
+	if err := os.MkdirAll(engine.CacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the cache folder: %w", err)
 	}
 	self, err := os.Executable()
@@ -106,9 +106,8 @@ func (a *app) diagnose(ctx context.Context, builder, dir string, tags []push.Tag
 		return nil, err
 	}
 	d := &diagnosis{Platform: platform.Detect(a.getenv)}
-	for _, c := range buildkit.Survey(ctx, buildkit.EngineOptions{
-		Builder: builder, CacheDir: dir, Getenv: a.getenv, Log: a.stderr, Executable: self,
-	}) {
+	engine.Getenv, engine.Log, engine.Executable = a.getenv, a.stderr, self
+	for _, c := range buildkit.Survey(ctx, engine) {
 		d.Engines = append(d.Engines, check{c.Kind + ": " + c.Place, c.OK, c.Note})
 	}
 	for _, r := range vault.Ladder() {

@@ -74,7 +74,7 @@ func realMain() int {
 	buildkit.Quiet(io.Discard)
 	log.SetOutput(io.Discard) // what other libraries log, such as the end of a session
 
-	a := &app{redactor: red, stdin: os.Stdin, stdout: stdout, stderr: stderr, terminal: terminal(os.Stderr), getenv: os.Getenv}
+	a := &app{shown: &shown{}, redactor: red, stdin: os.Stdin, stdout: stdout, stderr: stderr, terminal: terminal(os.Stderr), getenv: os.Getenv}
 	if platform.Detect(os.Getenv) != platform.Terminal {
 		a.terminal = nil // a log, which some runners write by way of one
 	}
@@ -86,6 +86,7 @@ func realMain() int {
 	}
 	if !errors.As(err, new(commandError)) {
 		printError(stderr, err)
+		a.failed(err)
 	}
 	a.end()
 	return exitCode(err)
@@ -122,7 +123,7 @@ type app struct {
 	getenv         func(string) string
 	ci             platform.Options // of platform
 	platform       platform.Platform
-	unfence        func()    // ends the fence, if there is one
+	shown          *shown    // what the CI was told so far
 	seen           ruleNames // of patterns that found something
 	notes          []string  // warnings about secrets that are not masked yet
 }

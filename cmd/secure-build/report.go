@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -28,7 +29,7 @@ func (b *build) report(res pipeline.Result) error {
 			b.warn("%v", err) // the next run is slower, and that is all
 		}
 	}
-	if res.Pushed {
+	if res.Pushed && b.push {
 		for _, t := range b.request.Tags {
 			_, perr := fmt.Fprintf(b.stdout, "pushed %s@%s\n", t, res.Image.Digest)
 			err = errors.Join(err, perr)
@@ -41,7 +42,7 @@ func (b *build) report(res pipeline.Result) error {
 func (b *build) summary(res pipeline.Result) report.Run {
 	m := b.vault.Memory()
 	run := b.describe(res.Secrets, b.index, b.scans, res.Report, res.Err)
-	run.Started, run.Engine, run.Tags, run.Pushed = b.started, b.engine.String(), b.request.Tags, res.Pushed
+	run.Started, run.Engine, run.Tags, run.Pushed = b.started, b.engine.String(), b.request.Tags, res.Pushed && b.push
 	run.Memory = report.Memory{Kind: string(m.Kind), Locked: m.Locked, Swap: m.Swap, SurvivesKill: m.SurvivesKill, AfterKill: m.AfterKill, End: m.End}
 	run.Dockerfile = inRepository(cmp.Or(b.request.Dockerfile, filepath.Join(b.request.Context, "Dockerfile")))
 	run.Notice = b.why
@@ -107,7 +108,16 @@ func (b *build) writeMetadata(img pipeline.Image) error {
 	if b.metadataFile == "" {
 		return nil
 	}
-	data, err := buildkit.MetadataJSON(img.Metadata)
+	root, err := b.layout.Root()
+	if err != nil {
+		return err
+	}
+	all, err := buildkit.Provenance(root, b.getenv("BUILDX_METADATA_PROVENANCE"), b.layout.Open)
+	if err != nil {
+		return fmt.Errorf("writing the metadata: %w", err)
+	}
+	maps.Copy(all, img.Metadata)
+	data, err := buildkit.MetadataJSON(all)
 	if err != nil {
 		return fmt.Errorf("writing the metadata: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,8 +36,9 @@ type call struct {
 	stdin  string // file
 	tty    bool   // stderr is a terminal
 	signal syscall.Signal
-	when   *regexp.Regexp  // in stderr: then the signal is sent
+	when   *regexp.Regexp  // in stderr (of a job, in stdout): then the signal is sent
 	also   <-chan struct{} // the same for something else
+	job    bool            // it is a CI's runner: its jobs may have what was exported
 	args   []string
 }
 
@@ -113,7 +115,7 @@ func (s *scene) play(ts *testscript.TestScript, c call) error {
 // environment is the script's: testscript does not give it away as a whole, so
 // a variable that a script may set has to be known here.
 func (s *scene) environment(ts *testscript.TestScript) []string {
-	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "DOCKER_CONFIG", "NO_COLOR", "NPM_TOKEN", "SOPS_AGE_KEY_FILE",
+	names := append([]string{"WORK", "BUILDKIT_PROGRESS", "DOCKER_CONFIG", "NO_COLOR", "NPM_TOKEN", "RUNNER_DEBUG", "SOPS_AGE_KEY_FILE",
 		"CI_DEBUG_TRACE", "CI_MERGE_REQUEST_PROJECT_ID", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_PIPELINE_SOURCE", "CI_PROJECT_DIR", "CI_PROJECT_ID",
 		"GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_SHA", "GITHUB_STEP_SUMMARY", "GITLAB_CI", "GITHUB_ACTIONS", "KUBECONFIG", "LOOKS_LIKE_A_PATH", "SHORT"}, s.vars...)
 	for _, o := range config.Build {
@@ -130,9 +132,13 @@ func (s *scene) environment(ts *testscript.TestScript) []string {
 
 // run runs a command in a process group of its own, watched by the sampler.
 func (s *scene) run(cmd *exec.Cmd, c call) (r run, code string, err error) {
-	var stdout bytes.Buffer
-	stderr := &trigger{pattern: c.when, fired: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = &stdout, stderr
+	stdout, stderr := &trigger{fired: make(chan struct{})}, &trigger{fired: make(chan struct{})}
+	watchedFor := stderr
+	if c.job {
+		watchedFor = stdout
+	}
+	watchedFor.pattern = c.when
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 10 * time.Second // a process that is left may hold stderr open
 	screen := func() error { return nil }
@@ -144,12 +150,16 @@ func (s *scene) run(cmd *exec.Cmd, c call) (r run, code string, err error) {
 	if err := cmd.Start(); err != nil {
 		return r, "", err
 	}
-	stop := s.sampler.watch(cmd.Process.Pid, s.canaries)
+	watched := s.canaries
+	if c.job {
+		watched = slices.DeleteFunc(slices.Clone(watched), func(c canary) bool { return c.exported })
+	}
+	stop := s.sampler.watch(cmd.Process.Pid, watched)
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	fired := c.also
 	if c.when != nil {
-		fired = stderr.fired
+		fired = watchedFor.fired
 	}
 	err = s.attend(cmd.Process.Pid, c, fired, ended)
 	stop()

@@ -53,8 +53,20 @@ func (a *app) readSecrets(o options) (secrets, error) {
 		refs, err := source.ParseValues(values.Env(), s.sources)
 		s.refs, errs = append(s.refs, refs...), append(errs, err)
 	}
+	if o.has("secret-values") {
+		errs = append(errs, s.readInputs(o))
+	}
 	if o.has("allow-key-source") { // check decrypts nothing
 		s.sources.AllowKeySource = o.list("allow-key-source")
+	}
+	if o.has("oidc-audience") {
+		s.sources.Keyless = source.Keyless{
+			Tokens: o.list("oidc-token-env"), Audience: o.text("oidc-audience"),
+			AWSRole: o.text("aws-role"), AWSRegion: o.text("aws-region"),
+			GCPProvider: o.text("gcp-workload-identity-provider"), GCPServiceAccount: o.text("gcp-service-account"),
+			VaultRole: o.text("vault-role"), VaultAuthPath: o.text("vault-auth-path"),
+		}
+		errs = append(errs, s.sources.Keyless.Check())
 	}
 	if !o.has("require-ram") { // nor does scan keep anything
 		return s, errors.Join(errs...)
@@ -69,7 +81,14 @@ func (a *app) readSecrets(o options) (secrets, error) {
 func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, error) {
 	lookup := func(name string) (string, bool) { v := a.getenv(name); return v, v != "" }
 	args, err := config.Pairs("build-arg", o.list("build-arg"), lookup)
-	return buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}, err
+	req := buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}
+	err = errors.Join(err, buildkit.CheckContext(buildContext))
+	if o.has("build-context") {
+		var cerr error
+		req.Contexts, cerr = buildkit.ParseContexts(o.list("build-context"))
+		err = errors.Join(err, cerr)
+	}
+	return req, err
 }
 
 // load reads the secrets. What there is to say about them is kept until they
@@ -135,11 +154,15 @@ func (a *app) contract(ctx context.Context, s secrets, req buildkit.Request) err
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	if req.Remote() {
+		a.warn("the Dockerfile is fetched by BuildKit: a secret that it mounts and that no source gives ends the build, not this check")
+		return nil
+	}
 	mounted, err := buildkit.Contract(ctx, req, ids)
 	if err != nil {
 		return err
 	}
-	unused := slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(mounted, id) })
+	unused := slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(mounted, id) || strings.HasPrefix(id, gitToken) })
 	if len(unused) > 0 {
 		a.warn("no step mounts %s", strings.Join(unused, ", "))
 	}

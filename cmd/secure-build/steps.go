@@ -30,10 +30,12 @@ type build struct {
 	policy
 	rescan       bool
 	request      buildkit.Request
-	builder      string
+	builders     []string
+	builderTLS   string
 	cacheDir     string
 	progress     string
 	push         bool
+	byDigest     bool // pushed without moving a tag
 	may          source.Decision
 	why          string // why not everything that was asked for is done
 	tags         []push.Tag
@@ -41,12 +43,14 @@ type build struct {
 	metadataFile string
 	iidFile      string
 	reportDir    string
+	archive      io.Writer // where an output to "-" goes
 
 	set     secret.Set
 	index   *index.Index
 	vault   *vault.Vault
 	engine  *buildkit.Engine
 	layout  *image.Layout
+	files   *image.Files // nil if no output wants files
 	scans   *scan.Scanner
 	book    *verdict.Book
 	started time.Time
@@ -77,6 +81,9 @@ func (b *build) check(ctx context.Context) error {
 func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 	defer b.times.start("decrypt")()
 	set, err := b.load(ctx, b.secrets)
+	if err == nil {
+		err = b.hideKeys(&set)
+	}
 	if b.registry.Password != "" {
 		set.AddHidden(secret.New("registry-password", "--registry-password-stdin", []byte(b.registry.Password)))
 	}
@@ -100,18 +107,9 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	if err := os.MkdirAll(b.cacheDir, 0o700); err != nil {
 		return img, fmt.Errorf("making the cache folder: %w", err)
 	}
-	done := b.times.start("engine")
-	self, err := os.Executable()
-	if err != nil {
+	if err := b.connect(ctx); err != nil {
 		return img, err
 	}
-	b.engine, err = buildkit.Connect(ctx, buildkit.EngineOptions{
-		Builder: b.builder, CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self,
-	})
-	if err != nil {
-		return img, err
-	}
-	done()
 	if b.layout, err = image.Temp(b.cacheDir); err != nil {
 		return img, err
 	}
@@ -126,6 +124,12 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
 	b.request.Store = b.layout.Store(b.watch)
 	b.request.Secret = b.vault.Get
+	if b.request.Outputs.Files != nil {
+		if b.files, err = b.layout.Files(); err != nil {
+			return img, err
+		}
+		b.request.Files = func() (io.WriteCloser, error) { return b.files, nil }
+	}
 	out, flush := b.output()
 	end := b.section("build")
 	res, err := b.engine.Solve(ctx, b.request, out)
@@ -139,6 +143,20 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		return img, err
 	}
 	return pipeline.Image{Digest: res.Root.Digest.String(), Metadata: res.Metadata}, nil
+}
+
+// connect finds the daemon.
+func (b *build) connect(ctx context.Context) error {
+	defer b.times.start("engine")()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	b.engine, err = buildkit.Connect(ctx, buildkit.EngineOptions{
+		Builders: b.builders, TLSDir: b.builderTLS, Allow: b.request.Entitlements(),
+		CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self,
+	})
+	return err
 }
 
 // maxBlobCache bounds the blobs that are kept between runs, in bytes.
@@ -165,14 +183,24 @@ func (b *build) scan(ctx context.Context, img pipeline.Image) (finding.Report, e
 	if err != nil {
 		return finding.Report{}, err
 	}
+	files, err := b.scanFiles(ctx)
+	if err != nil {
+		return finding.Report{}, err
+	}
 	r, err := b.scans.Report(ctx, scan.Descriptor{MediaType: root.MediaType, Digest: img.Digest, Size: root.Size}, b.layout.Open)
+	if files != nil {
+		r.Include(*files)
+	}
 	b.judge(b.policy, &r)
 	return r, err
 }
 
 func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
+	if err := b.writeOutputs(ctx); err != nil || !b.push {
+		return err
+	}
 	defer b.times.start("push")()
-	b.registry.UserAgent = "secure-build/" + version
+	b.registry.UserAgent, b.registry.ByDigest = "secure-build/"+version, b.byDigest
 	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
 }
 

@@ -22,6 +22,9 @@ func (b *build) decide() (err error) {
 	}
 	b.may, err = source.Decide(b.sources, folders...)
 	b.push = b.push && b.may.Push
+	if !b.may.Decrypt {
+		b.request.SSH = nil // an agent is a key too
+	}
 	return err
 }
 

@@ -203,7 +203,7 @@ func TestSolveUnknownSecret(t *testing.T) {
 }
 
 func TestConnectNamesTheAddress(t *testing.T) {
-	_, err := Connect(t.Context(), EngineOptions{Builder: "unix:///nonexistent/bk.sock", Getenv: func(string) string { return "" }})
+	_, err := Connect(t.Context(), EngineOptions{Builders: []string{"unix:///nonexistent/bk.sock"}, Getenv: func(string) string { return "" }})
 	if err == nil || !strings.Contains(err.Error(), "unix:///nonexistent/bk.sock") || len(hint.Of(err)) == 0 {
 		t.Errorf("got %v with hints %v, want the address and a hint", err, hint.Of(err))
 	}

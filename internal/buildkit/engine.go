@@ -32,7 +32,9 @@ const dialTimeout = 20 * time.Second
 
 // EngineOptions say which daemon to use.
 type EngineOptions struct {
-	Builder    string              // address, such as tcp://host:1234; "" looks for one
+	Builders   []string            // [PLATFORM=]NAME|ADDRESS, such as tcp://host:1234; none looks for one
+	TLSDir     string              // ca.pem, cert.pem and key.pem for builders at tcp://
+	Allow      []string            // entitlements that a private daemon is started with
 	CacheDir   string              // the private daemon keeps its state below this folder
 	Getenv     func(string) string // BUILDKIT_HOST, XDG_RUNTIME_DIR, PATH
 	Log        io.Writer           // notes to the user, such as waiting for a lock
@@ -45,21 +47,33 @@ type Engine struct {
 	Address string
 	Version string
 
-	client *client.Client
-	stop   func() error
+	client    *client.Client
+	stop      func() error
+	node      string    // BUILDER/NODE, if buildx knows it
+	platforms []string  // that it was named for; none for any
+	others    []*Engine // the other builders of this build
 }
 
 // Connect returns the first engine that answers: the builder that was asked
-// for (--builder, BUILDKIT_HOST), a daemon on its usual socket, or a private
-// buildkitd that is started now and stopped by Close. A builder that was asked
-// for and does not answer is an error, not a reason to go on looking.
+// for (--builder, BUILDKIT_HOST), the one that buildx uses, a daemon on its
+// usual socket, or a private buildkitd that is started now and stopped by
+// Close. A builder that was asked for and does not answer is an error, not a
+// reason to go on looking.
 func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
-	if opts.Builder == "" {
-		opts.Builder = opts.Getenv("BUILDKIT_HOST")
+	if len(opts.Builders) == 0 {
+		if host := opts.Getenv("BUILDKIT_HOST"); host != "" {
+			opts.Builders = []string{host}
+		}
 	}
-	if opts.Builder != "" {
-		e, err := dial(ctx, "builder", opts.Builder, dialTimeout)
-		return e, hint.Wrap(err, "is a buildkitd listening there? without --builder and BUILDKIT_HOST a private one is started")
+	if len(opts.Builders) > 0 {
+		nodes, err := chosen(ctx, opts)
+		if err != nil {
+			return nil, err
+		}
+		return dialAll(ctx, nodes)
+	}
+	if e := current(ctx, opts); e != nil {
+		return e, nil
 	}
 	for _, sock := range UsualSockets(opts.Getenv) {
 		if !answers(sock) {
@@ -70,6 +84,51 @@ func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
 		}
 	}
 	return startPrivate(ctx, opts)
+}
+
+// dialAll connects to every daemon of a build. The first one speaks for all.
+func dialAll(ctx context.Context, nodes []node) (*Engine, error) {
+	var first *Engine
+	for _, n := range nodes {
+		e, err := n.dial(ctx, dialTimeout)
+		if err != nil {
+			if first != nil {
+				err = errors.Join(err, first.Close())
+			}
+			return nil, hint.Wrap(err, "is a buildkitd listening there? without --builder and BUILDKIT_HOST a private one is started")
+		}
+		if first == nil {
+			first = e
+		} else {
+			first.others = append(first.others, e)
+		}
+	}
+	return first, nil
+}
+
+// current is the builder that buildx would use, if that can be used here.
+func current(ctx context.Context, opts EngineOptions) *Engine {
+	dir := buildxDir(opts.Getenv)
+	name := currentBuilder(dir, opts.Getenv)
+	if name == "" || name == "default" {
+		return nil
+	}
+	b, err := readInstance(dir, name)
+	var nodes []node
+	if err == nil {
+		nodes, err = b.nodes(ctx)
+	}
+	if errors.Is(err, errNoExport) {
+		return nil // Docker itself, which most people have never chosen
+	}
+	var e *Engine
+	if err == nil {
+		e, err = dialAll(ctx, nodes)
+	}
+	if err != nil {
+		fmt.Fprintf(opts.Log, "secure-build: warning: buildx uses the builder %s, which can not be used: %s; looking for another\n", name, firstLine(err.Error()))
+	}
+	return e
 }
 
 // UsualSockets lists where a buildkitd that somebody else runs listens: the
@@ -97,10 +156,10 @@ func answers(sock string) bool {
 }
 
 // dial connects and waits until the daemon has answered once.
-func dial(ctx context.Context, kind, address string, timeout time.Duration) (*Engine, error) {
+func dial(ctx context.Context, kind, address string, timeout time.Duration, opts ...client.ClientOpt) (*Engine, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	c, err := client.New(ctx, address)
+	c, err := client.New(ctx, address, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to BuildKit at %s: %w", address, err)
 	}
@@ -111,17 +170,50 @@ func dial(ctx context.Context, kind, address string, timeout time.Duration) (*En
 	return &Engine{Kind: kind, Address: address, Version: info.BuildkitVersion.Version, client: c}, nil
 }
 
+// dial connects to a daemon that was asked for, with a certificate if it has
+// to show one.
+func (n node) dial(ctx context.Context, timeout time.Duration) (*Engine, error) {
+	var opts []client.ClientOpt
+	if n.ca != "" || n.serverName != "" {
+		opts = append(opts, client.WithServerConfig(n.serverName, n.ca))
+	}
+	if n.cert != "" || n.key != "" {
+		opts = append(opts, client.WithCredentials(n.cert, n.key))
+	}
+	e, err := dial(ctx, "builder", n.address, timeout, opts...)
+	if err != nil {
+		return nil, err
+	}
+	e.platforms, e.node = n.platforms, n.name
+	return e, nil
+}
+
+// label is the engine in the form that buildx has for it, BUILDER/NODE.
+func (e *Engine) label() string {
+	if e.node != "" {
+		return e.node
+	}
+	return "secure-build/" + e.Kind
+}
+
 // String says which daemon it is, for a report.
 func (e *Engine) String() string {
 	if e.Kind == "private" { // its address means nothing to anybody else
 		return "private buildkitd " + e.Version
 	}
-	return fmt.Sprintf("buildkitd %s at %s", e.Version, e.Address)
+	text := fmt.Sprintf("buildkitd %s at %s", e.Version, e.Address)
+	for _, other := range e.others {
+		text += ", " + other.String()
+	}
+	return text
 }
 
 // Close ends the connection, and the daemon if it is ours.
 func (e *Engine) Close() error {
 	err := e.client.Close()
+	for _, other := range e.others {
+		err = errors.Join(err, other.Close())
+	}
 	if e.stop != nil {
 		err = errors.Join(err, e.stop())
 	}

@@ -39,6 +39,7 @@ type daemon struct {
 	rootlesskit string // "" as root
 	root        string // state: the cache, kept between runs
 	socket      string
+	allow       []string // entitlements
 	log         *tail
 }
 
@@ -102,6 +103,7 @@ func findDaemon(opts EngineOptions) (*daemon, error) {
 		buildkitd: find("buildkitd"),
 		runtime:   find("buildkit-runc", "runc", "crun"),
 		root:      filepath.Join(opts.CacheDir, "buildkit"),
+		allow:     opts.Allow,
 		log:       &tail{max: logTail},
 	}
 	if d.buildkitd == "" {
@@ -129,12 +131,17 @@ func (d *daemon) tmp() string { return filepath.Join(d.root, "tmp") }
 // args is the daemon's command line. What is not said here is the daemon's
 // default or comes from its own buildkitd.toml (registry mirrors, for example).
 func (d *daemon) args() []string {
-	return []string{
+	args := []string{
 		"--root", d.root,
 		"--addr", "unix://" + d.socket,
 		"--oci-worker=true", "--oci-worker-binary", d.runtime, "--containerd-worker=false",
 		"--otel-socket-path", filepath.Join(filepath.Dir(d.socket), "otel.sock"),
 	}
+	for _, e := range d.allow {
+		name, _, _ := strings.Cut(e, "=")
+		args = append(args, "--allow-insecure-entitlement", name)
+	}
+	return args
 }
 
 // env cuts ours down to the allow-list. What the daemon and a rootless runc

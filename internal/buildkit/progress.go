@@ -27,6 +27,7 @@ type Output struct {
 	Progress string    // auto, plain, tty, rawjson or quiet
 	Redact   func(string) string
 	NewLog   func(dst io.Writer) LogWriter
+	label    string // before each step's name, where several daemons build
 }
 
 func (o Output) display() (progressui.Display, error) {
@@ -59,7 +60,7 @@ func (o Output) clean(s *client.SolveStatus, logs *logs) *client.SolveStatus {
 		}
 	}
 	for _, v := range s.Vertexes {
-		v.Name, v.Error = o.Redact(v.Name), o.Redact(v.Error)
+		v.Name, v.Error = o.label+o.Redact(v.Name), o.Redact(v.Error)
 		if v.ProgressGroup != nil {
 			v.ProgressGroup.Id, v.ProgressGroup.Name = o.Redact(v.ProgressGroup.Id), o.Redact(v.ProgressGroup.Name)
 		}

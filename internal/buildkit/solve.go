@@ -2,15 +2,13 @@ package buildkit
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -19,6 +17,7 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
+	"github.com/moby/buildkit/identity"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/moby/buildkit/session/secrets"
@@ -31,15 +30,28 @@ import (
 
 // Request is one build, in the words of docker buildx build.
 type Request struct {
-	Context    string // folder
-	Dockerfile string // path; "" is Dockerfile in the context
+	Context    string            // folder, or the address of a git repository or an archive
+	Dockerfile string            // path; "" is Dockerfile in the context
+	Contexts   map[string]string // more of them, by name
 	Target     string
 	BuildArgs  map[string]string
 	Labels     map[string]string
 	Platforms  []string // linux/amd64, …; none is the daemon's own
 	Tags       []string // references; the image is only named by them here
 	NoCache    bool
-	Pull       bool // ask the registry for newer base images
+	NoCacheFor []string // stages
+	Pull       bool     // ask the registry for newer base images
+
+	Annotations map[string]string // attributes of the exporter, from ParseAnnotations
+	Attests     map[string]string // from ParseAttests
+	SSH         []SSH
+	Network     string // default, none or host, of RUN
+	Hosts       string // from ParseHosts
+	ShmSize     int64  // bytes
+	Ulimits     string // from ParseUlimits
+	Cgroup      string
+	Allow       []string // entitlements
+	Outputs     Outputs
 
 	// Secret returns the value of a mounted secret. An error that wraps
 	// os.ErrNotExist says that there is none of this id.
@@ -48,6 +60,8 @@ type Request struct {
 	Docker *configfile.ConfigFile
 	// Store receives the image's blobs.
 	Store content.Store
+	// Files receives the image's files as a tar archive, if an output wants them.
+	Files func() (io.WriteCloser, error)
 }
 
 // Result is what was built.
@@ -60,6 +74,9 @@ type Result struct {
 // Solve builds and exports into req.Store. Everything that BuildKit says on
 // the way goes to out.
 func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, error) {
+	if len(e.others) > 0 {
+		return e.together(ctx, req, out)
+	}
 	opt, err := e.options(req)
 	if err != nil {
 		return Result{}, err
@@ -97,68 +114,38 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
+	resp.ExporterResponse["buildx.build.ref"] = e.label() + "/" + opt.Ref
 	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base}, nil
 }
 
 // options translates a request for the Dockerfile frontend.
 func (e *Engine) options(req Request) (client.SolveOpt, error) {
-	dockerfile := req.dockerfile()
-	contextFS, err := fsutil.NewFS(req.Context)
-	if err != nil {
-		return client.SolveOpt{}, fmt.Errorf("reading the build context: %w", err)
-	}
-	dockerfileFS, err := fsutil.NewFS(filepath.Dir(dockerfile))
-	if err != nil {
-		return client.SolveOpt{}, fmt.Errorf("reading the Dockerfile's folder: %w", err)
-	}
-	attrs := map[string]string{"filename": filepath.Base(dockerfile)}
-	if req.Target != "" {
-		attrs["target"] = req.Target
-	}
-	if len(req.Platforms) > 0 {
-		attrs["platform"] = strings.Join(req.Platforms, ",")
-	}
-	if req.NoCache {
-		attrs["no-cache"] = ""
-	}
-	if req.Pull {
-		attrs["image-resolve-mode"] = "pull"
-	}
-	for k, v := range req.BuildArgs {
-		attrs["build-arg:"+k] = v
-	}
-	for k, v := range req.Labels {
-		attrs["label:"+k] = v
-	}
-	export := map[string]string{"tar": "false"}
-	if len(req.Tags) > 0 {
-		export["name"] = strings.Join(req.Tags, ",")
-	}
-	abs, err := filepath.Abs(req.Context)
-	if err != nil {
-		return client.SolveOpt{}, err
-	}
-	key := sha256.Sum256([]byte(abs)) // lets the daemon fetch only what changed in this folder
-	return client.SolveOpt{
-		FrontendAttrs: attrs,
-		LocalMounts:   map[string]fsutil.FS{"context": contextFS, "dockerfile": dockerfileFS},
-		SharedKey:     hex.EncodeToString(key[:16]),
-		Exports:       []client.ExportEntry{{Type: client.ExporterOCI, Attrs: export, OutputStore: req.Store}},
+	opt := client.SolveOpt{
+		Ref:           identity.NewID(),
+		FrontendAttrs: req.attributes(),
+		LocalMounts:   map[string]fsutil.FS{},
+		OCIStores:     map[string]content.Store{},
+		Exports:       req.exports(),
 		Session: []session.Attachable{
 			secretsprovider.NewSecretProvider(store{req.Secret}),
 			authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: credentials(req.Docker)}),
 		},
+		AllowedEntitlements: req.Entitlements(),
 		// Keeps this build's log, in which a step may have printed a secret,
 		// out of the daemon's build history (I1).
 		Internal: true,
-	}, nil
-}
-
-func (r Request) dockerfile() string {
-	if r.Dockerfile != "" {
-		return r.Dockerfile
 	}
-	return filepath.Join(r.Context, "Dockerfile")
+	if err := req.inputs(&opt); err != nil {
+		return client.SolveOpt{}, err
+	}
+	if len(req.SSH) > 0 {
+		agents, err := req.agents()
+		if err != nil {
+			return client.SolveOpt{}, err
+		}
+		opt.Session = append(opt.Session, agents)
+	}
+	return opt, nil
 }
 
 // credentials looks up a registry's login in Docker's configuration.
@@ -212,15 +199,19 @@ func rootOf(resp map[string]string) (ocispecs.Descriptor, error) {
 	return desc, nil
 }
 
-// MetadataJSON is the metadata file as buildx and buildctl write it: values
-// that are base64 of a JSON object are shown as the object.
+// MetadataJSON is the metadata file as buildx writes it: values that are JSON
+// are shown as that, most of them in base64.
 func MetadataJSON(resp map[string]string) ([]byte, error) {
 	out := map[string]any{}
 	for k, v := range maps.All(resp) {
 		out[k] = v
 		dt, err := base64.StdEncoding.DecodeString(v)
+		if k == "result.json" {
+			dt, err = []byte(v), nil
+		}
 		var raw map[string]any
-		if err == nil && json.Unmarshal(dt, &raw) == nil && len(raw) > 0 {
+		var list []map[string]any
+		if err == nil && (json.Unmarshal(dt, &raw) == nil && len(raw) > 0 || json.Unmarshal(dt, &list) == nil && len(list) > 0) {
 			out[k] = json.RawMessage(dt)
 		}
 	}

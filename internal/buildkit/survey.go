@@ -9,7 +9,7 @@ import (
 
 // A Candidate is one engine that Connect would try, in its order.
 type Candidate struct {
-	Kind  string // builder, socket, private
+	Kind  string // builder, buildx, socket, private
 	Place string
 	OK    bool
 	Note  string // its version, or why not
@@ -33,11 +33,12 @@ func Survey(ctx context.Context, opts EngineOptions) []Candidate {
 		}
 		all = append(all, c)
 	}
-	if opts.Builder == "" {
-		opts.Builder = opts.Getenv("BUILDKIT_HOST")
-	}
-	if opts.Builder != "" {
-		try("builder", opts.Builder, func(ctx context.Context) (*Engine, error) { return dial(ctx, "builder", opts.Builder, 5*time.Second) })
+	for _, c := range asked(ctx, opts) {
+		if c.err != nil {
+			all = append(all, Candidate{Kind: c.kind, Place: c.place, Note: firstLine(c.err.Error())})
+			continue
+		}
+		try(c.kind, c.place, func(ctx context.Context) (*Engine, error) { return c.node.dial(ctx, 5*time.Second) })
 	}
 	for _, sock := range UsualSockets(opts.Getenv) {
 		if !answers(sock) {
@@ -51,6 +52,36 @@ func Survey(ctx context.Context, opts EngineOptions) []Candidate {
 		place = "as an ordinary user, by rootlesskit"
 	}
 	try("private", place, func(ctx context.Context) (*Engine, error) { return startPrivate(ctx, opts) })
+	return all
+}
+
+type candidate struct {
+	kind, place string
+	node        node
+	err         error
+}
+
+// asked are the daemons that the user named, here or to buildx.
+func asked(ctx context.Context, opts EngineOptions) (all []candidate) {
+	if host := opts.Getenv("BUILDKIT_HOST"); len(opts.Builders) == 0 && host != "" {
+		opts.Builders = []string{host}
+	}
+	nodes, err := chosen(ctx, opts)
+	kind := "builder"
+	if name := currentBuilder(buildxDir(opts.Getenv), opts.Getenv); len(opts.Builders) == 0 && name != "" && name != "default" {
+		kind = "buildx"
+		var b instance
+		if b, err = readInstance(buildxDir(opts.Getenv), name); err == nil {
+			nodes, err = b.nodes(ctx)
+		}
+		opts.Builders = []string{name}
+	}
+	if err != nil {
+		return []candidate{{kind: kind, place: strings.Join(opts.Builders, ", "), err: err}}
+	}
+	for _, n := range nodes {
+		all = append(all, candidate{kind: kind, place: n.address, node: n})
+	}
 	return all
 }
 

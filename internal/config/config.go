@@ -40,6 +40,7 @@ func (o Option) Env() string {
 const (
 	GroupBuild   = "Build (as in docker buildx build)"
 	GroupSecrets = "Secrets"
+	GroupKeyless = "Keyless cloud keys (id-token: write on GitHub, id_tokens on GitLab)"
 	GroupScan    = "Scan"
 	GroupPush    = "Push"
 	GroupOutput  = "Output"
@@ -47,7 +48,7 @@ const (
 )
 
 // Groups lists them.
-var Groups = []string{GroupSecrets, GroupBuild, GroupScan, GroupPush, GroupOutput, GroupEngine}
+var Groups = []string{GroupSecrets, GroupKeyless, GroupBuild, GroupScan, GroupPush, GroupOutput, GroupEngine}
 
 // secrets is the part of a table that says which secrets there are, for a
 // command that decrypts them.
@@ -64,6 +65,26 @@ var secrets = []Option{
 		Usage: "fail rather than keep a decrypted secret anywhere but in memory"},
 	{Flag: "allow-disk", Kind: Bool, Group: GroupSecrets,
 		Usage: "where no memory-backed files are to be had, keep decrypted secrets on disk"},
+}
+
+// keyless is the part that says how a job without keys gets credentials for the
+// key services. The names are those of the clouds' own actions.
+var keyless = []Option{
+	{Flag: "aws-role", Kind: String, Arg: "ARN", Group: GroupKeyless,
+		Usage: "role to assume by the job's OIDC token, for AWS KMS (role-to-assume of aws-actions/configure-aws-credentials)"},
+	{Flag: "aws-region", Kind: String, Arg: "REGION", Group: GroupKeyless,
+		Usage: "region whose STS is asked (default: AWS_REGION, or the global one)"},
+	{Flag: "gcp-workload-identity-provider", Kind: String, Arg: "PROVIDER", Group: GroupKeyless,
+		Usage: "workload identity provider that takes the job's OIDC token, for GCP KMS (as in google-github-actions/auth)"},
+	{Flag: "gcp-service-account", Kind: String, Arg: "EMAIL", Group: GroupKeyless,
+		Usage: "service account to impersonate, where the identity itself may not decrypt"},
+	{Flag: "vault-role", Kind: String, Arg: "ROLE", Group: GroupKeyless,
+		Usage: "role for a login with the job's OIDC token at the Vault of VAULT_ADDR (role of hashicorp/vault-action)"},
+	{Flag: "vault-auth-path", Kind: String, Arg: "PATH", Group: GroupKeyless, Usage: "where that Vault has its JWT method (default: jwt)"},
+	{Flag: "oidc-audience", Kind: String, Arg: "AUDIENCE", Group: GroupKeyless,
+		Usage: "whom GitHub is to make the token for (default: what each cloud's own action asks for)"},
+	{Flag: "oidc-token-env", Kind: List, Arg: "[aws=|gcp=|vault=]NAME", Group: GroupKeyless,
+		Usage: "variable that holds the token, as id_tokens of GitLab make them"},
 }
 
 // inputs are the forms in which a CI hands secrets over. Values come by the
@@ -107,12 +128,12 @@ var engine = []Option{
 	{Flag: "builder", Kind: List, Arg: "[PLATFORM=]NAME|ADDRESS", Group: GroupEngine,
 		Usage: "BuildKit daemon, such as tcp://host:1234, or the name of a builder of buildx; given once for each platform, such as linux/arm64=tcp://host:1234, the results are one index (default: BUILDKIT_HOST, the builder that buildx uses, a daemon on its usual socket, or a private one)"},
 	{Flag: "builder-tls", Kind: String, Arg: "DIR", Group: GroupEngine,
-		Usage: "folder with ca.pem, cert.pem and key.pem for builders at tcp:// (default: DOCKER_CERT_PATH)"},
+		Usage: "folder with ca.pem, cert.pem and key.pem for builders at tcp://"},
 	{Flag: "cache-dir", Kind: String, Arg: "DIR", Group: GroupEngine, Usage: "where the private daemon keeps its cache, and images are unpacked (default: secure-build in the user's cache folder)"},
 }
 
 // Build is the table of "secure-build build".
-var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, []Option{
+var Build = slices.Concat(secrets, inputs, keyless, dockerfile, scan, []Option{rescan}, []Option{
 	{Flag: "context", Kind: String, Arg: "CONTEXT", Group: GroupBuild, EnvOnly: true, Usage: "the build context where the argument is left out"},
 	{Flag: "build-context", Kind: List, Arg: "NAME=WHERE", Group: GroupBuild,
 		Usage: "another context, or another image for a base: a folder, oci-layout://DIR[:TAG], docker-image://REF, target:STAGE, or a git or https address"},
@@ -156,7 +177,7 @@ var Build = slices.Concat(secrets, inputs, dockerfile, scan, []Option{rescan}, [
 }, engine)
 
 // Exec is the table of "secure-build exec".
-var Exec = slices.Concat(secrets, []Option{
+var Exec = slices.Concat(secrets, keyless, []Option{
 	{Flag: "env", Kind: List, Arg: "ID=NAME", Group: GroupSecrets,
 		Usage: "give the command the secret ID in the environment variable NAME too"},
 	{Flag: "plain-files", Kind: Bool, Group: GroupSecrets,
@@ -167,7 +188,7 @@ var Exec = slices.Concat(secrets, []Option{
 var Check = slices.Concat(secrets[:3:3], inputs[:3:3], dockerfile)
 
 // Scan is the table of "secure-build scan".
-var Scan = slices.Concat(secrets[:4:4], scan, []Option{
+var Scan = slices.Concat(secrets[:4:4], keyless, scan, []Option{
 	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
 	engine[2],
 })

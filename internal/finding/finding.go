@@ -131,3 +131,17 @@ func (r *Report) Judge() {
 		r.Verdict = Clean
 	}
 }
+
+// Include adds what another scan of the same run says: of what leaves beside
+// the image. The digest stays the image's.
+func (r *Report) Include(more Report) {
+	r.Findings = append(r.Findings, more.Findings...)
+	r.Coverage.Blobs += more.Coverage.Blobs
+	r.Coverage.Bytes += more.Coverage.Bytes
+	r.Coverage.Unread = append(r.Coverage.Unread, more.Coverage.Unread...)
+	r.Coverage.Packed = append(r.Coverage.Packed, more.Coverage.Packed...)
+	if more.Coverage.Blobs == 0 { // it was to be read, and was not
+		r.Coverage.Unread = append(r.Coverage.Unread, Unread{Blob: more.Image.Digest, Reason: "nothing of it was read"})
+	}
+	r.Judge()
+}

@@ -26,6 +26,7 @@ type Options struct {
 	Username, Password string // "" uses Docker's credential files
 	Registry           string // whom they are for; "" is every registry of the tags
 	UserAgent          string // sent with each request
+	ByDigest           bool   // leaves the tags where they are
 }
 
 // A Tag is a parsed reference that a push can move.
@@ -73,6 +74,9 @@ func Push(ctx context.Context, dir, digest string, tags []Tag, opts Options) err
 		if err := pusher.Push(ctx, repo.Digest(digest), image); err != nil {
 			return explain(fmt.Errorf("pushing to %s: %w", repo, err), repo)
 		}
+	}
+	if opts.ByDigest {
+		return nil
 	}
 	for _, t := range tags {
 		if err := pusher.Push(ctx, t, image); err != nil {

@@ -57,6 +57,19 @@ func (r Run) summary() string {
 	return b.String()
 }
 
+// Failure is the summary of a run that ended before there was anything to
+// report: why, and what to do.
+func Failure(tool, reason string, hints []string, redact func([]byte) []byte) []byte {
+	show := func(s string) string { return code(string(redact([]byte(s))), maxReasonShown) }
+	var b strings.Builder
+	fmt.Fprintf(&b, "# secure-build: failed\n\n%s\n\nNothing was scanned, and nothing was pushed.\n", show(reason))
+	for _, h := range hints {
+		fmt.Fprintf(&b, "\n- %s", show(h))
+	}
+	fmt.Fprintf(&b, "\n\n%s\n", show(tool))
+	return redact([]byte(b.String()))
+}
+
 func (r Run) summaryFindings(b *strings.Builder) {
 	all := rows(r.Findings)
 	if len(all) == 0 {

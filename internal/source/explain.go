@@ -60,6 +60,11 @@ func (k *keyring) explain(ctx context.Context, d *document, tried []attempt, got
 	if len(strangers) > 0 {
 		err = refused(err, strangers)
 	}
+	for _, a := range tried {
+		for _, h := range hint.Of(a.err) {
+			err = hint.Wrap(err, "%s", h)
+		}
+	}
 	return k.advise(err, hasAge, hasPGP, slices.ContainsFunc(tried, func(a attempt) bool {
 		return isRemote(a.key) && !errors.As(a.err, new(stranger))
 	}))

@@ -26,13 +26,14 @@ import (
 // A keyring opens data keys with what this job has: identities, gpg, and the
 // key services that it may ask.
 type keyring struct {
-	trust trust
-	ages  *identities
-	gpg   gpg
+	trust    trust
+	ages     *identities
+	gpg      gpg
+	exchange *exchanger
 }
 
 func newKeyring(opts Options) *keyring {
-	return &keyring{trust: trust{opts}, ages: &identities{opts: opts}, gpg: gpg{opts}}
+	return &keyring{trust: trust{opts}, ages: &identities{opts: opts}, gpg: gpg{opts}, exchange: &exchanger{opts: opts}}
 }
 
 // An attempt is one recipient of a file and how asking for it went.
@@ -140,12 +141,21 @@ func (k *keyring) open(ctx context.Context, key keys.MasterKey) (part []byte, er
 	case *pgp.MasterKey:
 		return k.gpg.open(ctx, key)
 	case *kms.MasterKey:
+		if err := k.exchange.applyKMS(ctx, key); err != nil {
+			return nil, err
+		}
 		return key.DecryptContext(ctx)
 	case *gcpkms.MasterKey:
+		if err := k.exchange.applyGCP(ctx, key); err != nil {
+			return nil, err
+		}
 		return key.DecryptContext(ctx)
 	case *azkv.MasterKey:
 		return key.DecryptContext(ctx)
 	case *hcvault.MasterKey:
+		if err := k.exchange.applyVault(ctx, key); err != nil {
+			return nil, err
+		}
 		return key.DecryptContext(ctx)
 	case *hckms.MasterKey:
 		return key.DecryptContext(ctx)

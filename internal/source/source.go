@@ -41,6 +41,12 @@ type Options struct {
 	// be used for all that (--allow-key-source): a URL, an ARN or a resource id,
 	// the latter two also as a prefix that ends in "*".
 	AllowKeySource []string
+
+	// Keyless says how to get credentials for the key services by this job's
+	// identity.
+	Keyless Keyless
+
+	gcpSTS, gcpIAM string // where tests have Google's services
 }
 
 func (o Options) path(name string) string {
@@ -94,6 +100,9 @@ func Load(ctx context.Context, refs []Ref, opts Options) (secret.Set, error) {
 			return secret.Set{}, err
 		}
 	}
+	for _, h := range l.keys.exchange.hidden {
+		set.AddHidden(h)
+	}
 	return set, nil
 }
 
@@ -144,6 +153,9 @@ func newLoader(opts Options) (*loader, error) {
 		if err := checkKeySource(entry); err != nil {
 			return nil, err
 		}
+	}
+	if err := opts.Keyless.Check(); err != nil {
+		return nil, err
 	}
 	return &loader{opts: opts, keys: newKeyring(opts), docs: map[[2]string]*document{}}, nil
 }

@@ -21,10 +21,11 @@ type standIn struct {
 	mu     sync.Mutex
 	asked  []string // "Decrypt KEY"
 	user   string   // whose credentials the next request must have
+	token  string   // the bearer token that a request must have
 }
 
 func newStandIn(t *testing.T, handle func(s *standIn, r *http.Request, body map[string]any) (any, error)) *standIn {
-	s := &standIn{t: t, user: "TEST"}
+	s := &standIn{t: t, user: "TEST", token: "test-token"}
 	s.server = httptest.NewServer(s.handler(handle))
 	t.Cleanup(s.server.Close)
 	return s
@@ -90,34 +91,34 @@ func text64(v any) string {
 
 // awsKMS speaks the JSON protocol of AWS KMS, and AssumeRole of STS.
 // https://docs.aws.amazon.com/kms/latest/APIReference/API_Decrypt.html
-func awsKMS(t *testing.T) *standIn {
-	return newStandIn(t, func(s *standIn, r *http.Request, body map[string]any) (any, error) {
-		if strings.Contains(r.Header.Get("Authorization"), "/sts/aws4_request") {
-			return assumeRole(s, r)
+func awsKMS(t *testing.T) *standIn { return newStandIn(t, serveKMS) }
+
+func serveKMS(s *standIn, r *http.Request, body map[string]any) (any, error) {
+	if strings.Contains(r.Header.Get("Authorization"), "/sts/aws4_request") {
+		return assumeRole(s, r)
+	}
+	target := r.Header.Get("X-Amz-Target")
+	if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-amz-json-1.1" ||
+		!strings.Contains(r.Header.Get("Authorization"), "Credential=AKIA"+s.user+"/") || !strings.Contains(r.Header.Get("Authorization"), "/kms/aws4_request") {
+		s.t.Errorf("unexpected request: %s %s %v", r.Method, r.URL, r.Header)
+	}
+	key, _ := body["KeyId"].(string)
+	context, _ := json.Marshal(body["EncryptionContext"])
+	s.log("%s %s %s", target, key, context)
+	s.user = "TEST"
+	name := key + string(context)
+	switch target {
+	case "TrentService.Encrypt":
+		return map[string]any{"KeyId": key, "CiphertextBlob": seal(name, text64(body["Plaintext"]))}, nil
+	case "TrentService.Decrypt":
+		plain, err := unseal(name, body["CiphertextBlob"].(string))
+		if err != nil {
+			return nil, err
 		}
-		target := r.Header.Get("X-Amz-Target")
-		if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/x-amz-json-1.1" ||
-			!strings.Contains(r.Header.Get("Authorization"), "Credential=AKIA"+s.user+"/") || !strings.Contains(r.Header.Get("Authorization"), "/kms/aws4_request") {
-			t.Errorf("unexpected request: %s %s %v", r.Method, r.URL, r.Header)
-		}
-		key, _ := body["KeyId"].(string)
-		context, _ := json.Marshal(body["EncryptionContext"])
-		s.log("%s %s %s", target, key, context)
-		s.user = "TEST"
-		name := key + string(context)
-		switch target {
-		case "TrentService.Encrypt":
-			return map[string]any{"KeyId": key, "CiphertextBlob": seal(name, text64(body["Plaintext"]))}, nil
-		case "TrentService.Decrypt":
-			plain, err := unseal(name, body["CiphertextBlob"].(string))
-			if err != nil {
-				return nil, err
-			}
-			return map[string]any{"KeyId": key, "Plaintext": base64.StdEncoding.EncodeToString([]byte(plain))}, nil
-		}
-		t.Errorf("unexpected X-Amz-Target %q", target)
-		return nil, fmt.Errorf("no such operation")
-	})
+		return map[string]any{"KeyId": key, "Plaintext": base64.StdEncoding.EncodeToString([]byte(plain))}, nil
+	}
+	s.t.Errorf("unexpected X-Amz-Target %q", target)
+	return nil, fmt.Errorf("no such operation")
 }
 
 // assumeRole speaks the query protocol of STS.
@@ -135,27 +136,27 @@ func assumeRole(s *standIn, r *http.Request) (any, error) {
 
 // vaultTransit speaks the transit engine of HashiCorp Vault.
 // https://developer.hashicorp.com/vault/api-docs/secret/transit
-func vaultTransit(t *testing.T) *standIn {
-	return newStandIn(t, func(s *standIn, r *http.Request, body map[string]any) (any, error) {
-		s.log("%s %s", r.Method, r.URL.Path)
-		if r.Header.Get("X-Vault-Token") != "test-token" {
-			t.Errorf("unexpected token %q", r.Header.Get("X-Vault-Token"))
-		}
-		if action, key, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/transit/"), "/"); ok && r.Method == http.MethodPut {
-			switch action {
-			case "encrypt":
-				return map[string]any{"data": map[string]any{"ciphertext": "vault:v1:" + seal(key, text64(body["plaintext"]))}}, nil
-			case "decrypt":
-				plain, err := unseal(key, strings.TrimPrefix(body["ciphertext"].(string), "vault:v1:"))
-				if err != nil {
-					return nil, err
-				}
-				return map[string]any{"data": map[string]any{"plaintext": base64.StdEncoding.EncodeToString([]byte(plain))}}, nil
+func vaultTransit(t *testing.T) *standIn { return newStandIn(t, serveTransit) }
+
+func serveTransit(s *standIn, r *http.Request, body map[string]any) (any, error) {
+	s.log("%s %s", r.Method, r.URL.Path)
+	if r.Header.Get("X-Vault-Token") != "test-token" {
+		s.t.Errorf("unexpected token %q", r.Header.Get("X-Vault-Token"))
+	}
+	if action, key, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/transit/"), "/"); ok && r.Method == http.MethodPut {
+		switch action {
+		case "encrypt":
+			return map[string]any{"data": map[string]any{"ciphertext": "vault:v1:" + seal(key, text64(body["plaintext"]))}}, nil
+		case "decrypt":
+			plain, err := unseal(key, strings.TrimPrefix(body["ciphertext"].(string), "vault:v1:"))
+			if err != nil {
+				return nil, err
 			}
+			return map[string]any{"data": map[string]any{"plaintext": base64.StdEncoding.EncodeToString([]byte(plain))}}, nil
 		}
-		t.Errorf("unexpected request: %s %s", r.Method, r.URL)
-		return nil, fmt.Errorf("no such path")
-	})
+	}
+	s.t.Errorf("unexpected request: %s %s", r.Method, r.URL)
+	return nil, fmt.Errorf("no such path")
 }
 
 // gcpKMS speaks the REST protocol of Google's Cloud KMS.
@@ -163,7 +164,7 @@ func vaultTransit(t *testing.T) *standIn {
 func gcpKMS(t *testing.T) *standIn {
 	return newStandIn(t, func(s *standIn, r *http.Request, body map[string]any) (any, error) {
 		s.log("%s %s", r.Method, r.URL.Path)
-		if r.Header.Get("Authorization") != "Bearer test-token" {
+		if r.Header.Get("Authorization") != "Bearer "+s.token {
 			t.Errorf("unexpected authorization %q", r.Header.Get("Authorization"))
 		}
 		key, action, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/v1/"), ":")

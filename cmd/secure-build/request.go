@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/config"
+	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/push"
+	"github.com/org/secure-build/internal/secret"
+)
+
+// readRequest reads what the build is to be like, beyond its Dockerfile.
+func (b *build) readRequest(o options) error {
+	var errs []error
+	check := func(err error) { errs = append(errs, err) }
+	flag := func(name string) bool { v, err := o.bool(name); check(err); return v }
+	r := &b.request
+
+	var err error
+	r.NoCache, r.Pull, r.NoCacheFor = flag("no-cache"), flag("pull"), commas(o.list("no-cache-filter"))
+	r.Platforms, err = buildkit.ParsePlatforms(o.list("platform"))
+	check(err)
+	r.Labels, err = config.Pairs("label", o.list("label"), nil)
+	check(err)
+	r.Annotations, err = buildkit.ParseAnnotations(o.list("annotation"))
+	check(err)
+	r.Attests, err = buildkit.ParseAttests(o.list("attest"), o.text("provenance"), o.text("sbom"))
+	check(err)
+	r.SSH, err = buildkit.ParseSSH(o.list("ssh"), b.getenv("SSH_AUTH_SOCK"))
+	check(err)
+	r.Network = o.text("network")
+	check(o.oneOf("network", r.Network))
+	r.Hosts, err = buildkit.ParseHosts(o.list("add-host"))
+	check(err)
+	r.ShmSize, err = buildkit.ParseSize(o.text("shm-size"))
+	check(err)
+	r.Ulimits, err = buildkit.ParseUlimits(o.list("ulimit"))
+	check(err)
+	r.Allow, err = buildkit.ParseAllow(commas(o.list("allow")))
+	check(err)
+	r.Cgroup = o.text("cgroup-parent")
+	check(r.Defaults(b.getenv))
+	return errors.Join(errs...)
+}
+
+// readOutputs reads where a clean image goes.
+func (b *build) readOutputs(o options) error {
+	outputs, err := buildkit.ParseOutputs(o.list("output"))
+	if err != nil {
+		return err
+	}
+	load, err1 := o.bool("load")
+	push1, err2 := o.bool("push")
+	if load && !outputs.Has(buildkit.OutputDocker) {
+		outputs.Targets = append(outputs.Targets, buildkit.Target{Type: buildkit.OutputDocker})
+	}
+	if push1 && !outputs.Has(buildkit.OutputPush) {
+		outputs.Targets = append(outputs.Targets, buildkit.Target{Type: buildkit.OutputPush})
+	}
+	b.request.Outputs, b.push = outputs, outputs.Has(buildkit.OutputPush)
+	tags := commas(o.list("tag"))
+	for _, t := range outputs.Targets {
+		if b.byDigest = b.byDigest || t.ByDigest; len(tags) == 0 && t.Name != "" {
+			tags = append(tags, strings.Split(t.Name, ",")...)
+		}
+	}
+	var err3, err4 error
+	b.tags, err3 = push.ParseTags(tags)
+	if b.push && len(tags) == 0 {
+		err4 = hint.Wrap(errors.New("--push without a tag"), "say where to with --tag registry.example.com/team/app:1.2")
+	}
+	b.request.Tags = names(b.tags)
+	if outputs.Has(buildkit.OutputLocal, buildkit.OutputTar) && o.text("iidfile") != "" {
+		return errors.Join(err1, err2, err3, err4, errors.New("--iidfile with an output of files: those have no image id"))
+	}
+	return errors.Join(err1, err2, err3, err4)
+}
+
+// commas takes values apart that hold several, as the inputs of
+// docker/build-push-action may.
+func commas(items []string) []string {
+	var all []string
+	for item := range strings.SplitSeq(strings.Join(items, ","), ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			all = append(all, item)
+		}
+	}
+	return all
+}
+
+// names are the tags in full, by the name that Docker has for its own registry.
+func names(tags []push.Tag) []string {
+	var refs []string
+	for _, t := range tags {
+		name := t.Name()
+		if rest, ok := strings.CutPrefix(name, "index.docker.io/"); ok {
+			name = "docker.io/" + rest
+		}
+		refs = append(refs, name)
+	}
+	return refs
+}
+
+// hideKeys has the private keys of --ssh searched for like every other secret:
+// they are used here and belong in no image.
+func (b *build) hideKeys(set *secret.Set) error {
+	for _, s := range b.request.SSH {
+		for _, path := range s.Paths {
+			fi, err := os.Stat(path)
+			if err != nil {
+				return fmt.Errorf("reading the SSH key %s: %w", path, err)
+			}
+			if !fi.Mode().IsRegular() { // an agent's socket
+				continue
+			}
+			key, err := os.ReadFile(path)
+			if err != nil {
+				return fmt.Errorf("reading the SSH key %s: %w", path, err)
+			}
+			set.AddHidden(secret.New(secret.ID("ssh", s.ID), path, key))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package buildkit
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/containerd/platforms"
+	provenance "github.com/moby/buildkit/solver/llbsolver/provenance/types"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+)
+
+// maxStatement bounds what is read of an attestation, in bytes.
+const maxStatement = 16 << 20
+
+// Provenance reads the provenance of each platform from the image's own
+// attestations, for the metadata file. buildx takes it from the daemon's history
+// of builds, which our builds are kept out of. As there, metadata and the whole
+// build definition are left out unless the mode is max.
+func Provenance(root ocispecs.Descriptor, mode string, open func(digest string) (io.ReadCloser, error)) (map[string]string, error) {
+	all := map[string]string{}
+	if mode == "disabled" || root.MediaType != ocispecs.MediaTypeImageIndex {
+		return all, nil
+	}
+	var index ocispecs.Index
+	if err := decode(root.Digest.String(), &index, open); err != nil {
+		return nil, err
+	}
+	of := map[string]string{} // platforms by the digest of their image
+	images := 0
+	for _, m := range index.Manifests {
+		if m.Annotations["vnd.docker.reference.type"] == "" && m.Platform != nil {
+			of[m.Digest.String()] = platforms.FormatAll(*m.Platform)
+			images++
+		}
+	}
+	for _, m := range index.Manifests {
+		platform, ok := of[m.Annotations["vnd.docker.reference.digest"]]
+		if !ok {
+			continue
+		}
+		key := "buildx.build.provenance"
+		if images > 1 {
+			key += "/" + platform
+		}
+		text, err := predicate(m, mode, open)
+		if err != nil {
+			return nil, fmt.Errorf("reading the provenance of %s: %w", platform, err)
+		}
+		if text != "" {
+			all[key] = text
+		}
+	}
+	return all, nil
+}
+
+// predicate is the provenance in one manifest of attestations, "" for none.
+func predicate(m ocispecs.Descriptor, mode string, open func(string) (io.ReadCloser, error)) (string, error) {
+	var manifest ocispecs.Manifest
+	if err := decode(m.Digest.String(), &manifest, open); err != nil {
+		return "", err
+	}
+	for _, layer := range manifest.Layers {
+		typ := layer.Annotations["in-toto.io/predicate-type"]
+		if !strings.HasPrefix(typ, "https://slsa.dev/provenance/") {
+			continue
+		}
+		var statement struct{ Predicate json.RawMessage }
+		if err := decode(layer.Digest.String(), &statement, open); err != nil {
+			return "", err
+		}
+		pred := &provenance.ProvenancePredicateSLSA02{}
+		if strings.HasSuffix(typ, "/v1") {
+			var v1 provenance.ProvenancePredicateSLSA1
+			if err := json.Unmarshal(statement.Predicate, &v1); err != nil {
+				return "", err
+			}
+			pred = v1.ConvertToSLSA02()
+		} else if err := json.Unmarshal(statement.Predicate, pred); err != nil {
+			return "", err
+		}
+		if mode != "max" {
+			pred.BuildConfig, pred.Metadata = nil, nil
+		}
+		text, err := json.Marshal(pred)
+		return base64.StdEncoding.EncodeToString(text), err
+	}
+	return "", nil
+}
+
+func decode(digest string, into any, open func(string) (io.ReadCloser, error)) error {
+	r, err := open(digest)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return json.NewDecoder(io.LimitReader(r, maxStatement)).Decode(into)
+}

@@ -1,0 +1,145 @@
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/containerd/containerd/v2/core/content"
+	"github.com/containerd/platforms"
+	"github.com/moby/buildkit/exporter/containerimage/exptypes"
+	"github.com/opencontainers/go-digest"
+	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/hint"
+	"golang.org/x/sync/errgroup"
+)
+
+// A share is what one daemon of several builds.
+type share struct {
+	engine    *Engine
+	platforms []string
+}
+
+// shares deals the platforms out: to the daemon that names one, or else to the
+// one that names none.
+func (e *Engine) shares(wanted []string) ([]share, error) {
+	all := append([]*Engine{e}, e.others...)
+	dealt := make([]share, len(all))
+	if len(wanted) == 0 { // what the daemons say for themselves
+		for _, one := range all {
+			wanted = append(wanted, one.platforms...)
+		}
+	}
+	for _, p := range wanted {
+		at := slices.IndexFunc(all, func(one *Engine) bool { return slices.Contains(one.platforms, p) })
+		if at < 0 {
+			at = slices.IndexFunc(all, func(one *Engine) bool { return len(one.platforms) == 0 })
+		}
+		if at < 0 {
+			return nil, hint.Wrap(fmt.Errorf("building for %s: no builder was named for it", p), "--builder %s=ADDRESS", p)
+		}
+		dealt[at].engine = all[at]
+		dealt[at].platforms = append(dealt[at].platforms, p)
+	}
+	return slices.DeleteFunc(dealt, func(s share) bool { return s.engine == nil }), nil
+}
+
+// together builds each platform where it belongs, at the same time, and joins
+// what comes back in one index, in the same store. Nothing is scanned or pushed
+// before that index is there.
+func (e *Engine) together(ctx context.Context, req Request, out Output) (Result, error) {
+	shares, err := e.shares(req.Platforms)
+	if err != nil {
+		return Result{}, err
+	}
+	if req.Outputs.Files != nil && len(shares) > 1 {
+		return Result{}, hint.Wrap(errors.New("reading --output: local and tar come from one builder, and there are several"), "build them with one --builder")
+	}
+	if len(shares) > 1 && out.Progress != "rawjson" && out.Progress != "quiet" {
+		out.Progress = "plain" // one terminal shows one display
+	}
+	results := make([]Result, len(shares))
+	eg, ctx := errgroup.WithContext(ctx)
+	for i, s := range shares {
+		eg.Go(func() (err error) {
+			one := *s.engine
+			one.others = nil
+			own, shown := req, out
+			own.Platforms = s.platforms
+			if len(shares) > 1 {
+				shown.label = strings.Join(s.platforms, ",") + " "
+			}
+			if results[i], err = one.Solve(ctx, own, shown); err != nil {
+				return fmt.Errorf("%s: %w", strings.Join(s.platforms, ","), err)
+			}
+			return nil
+		})
+	}
+	if err := eg.Wait(); err != nil {
+		return Result{}, err
+	}
+	if len(results) == 1 {
+		return results[0], nil
+	}
+	return join(ctx, req.Store, results, shares)
+}
+
+// join makes one index of several results.
+func join(ctx context.Context, store content.Store, results []Result, shares []share) (Result, error) {
+	index := ocispecs.Index{MediaType: ocispecs.MediaTypeImageIndex}
+	index.SchemaVersion = 2
+	all := Result{Metadata: maps.Clone(results[0].Metadata)}
+	for i, r := range results {
+		for _, id := range r.Base {
+			if !slices.Contains(all.Base, id) {
+				all.Base = append(all.Base, id)
+			}
+		}
+		if err := appendTo(ctx, store, &index, r.Root, shares[i].platforms); err != nil {
+			return Result{}, fmt.Errorf("joining the platforms: %w", err)
+		}
+	}
+	data, err := json.Marshal(index)
+	if err != nil {
+		return Result{}, err
+	}
+	all.Root = ocispecs.Descriptor{MediaType: index.MediaType, Digest: digest.FromBytes(data), Size: int64(len(data))}
+	if err := content.WriteBlob(ctx, store, all.Root.Digest.String(), bytes.NewReader(data), all.Root); err != nil {
+		return Result{}, fmt.Errorf("joining the platforms: %w", err)
+	}
+	desc, err := json.Marshal(all.Root)
+	all.Metadata[exptypes.ExporterImageDigestKey] = all.Root.Digest.String()
+	all.Metadata[exptypes.ExporterImageDescriptorKey] = base64.StdEncoding.EncodeToString(desc)
+	delete(all.Metadata, exptypes.ExporterImageConfigDigestKey) // of one platform only
+	return all, err
+}
+
+// appendTo takes a result's manifests over, its attestations too.
+func appendTo(ctx context.Context, store content.Store, index *ocispecs.Index, root ocispecs.Descriptor, plats []string) error {
+	if root.MediaType != ocispecs.MediaTypeImageIndex && !strings.HasSuffix(root.MediaType, "manifest.list.v2+json") {
+		one := ocispecs.Descriptor{MediaType: root.MediaType, Digest: root.Digest, Size: root.Size}
+		p, err := platforms.Parse(plats[0])
+		one.Platform = &p
+		index.Manifests = append(index.Manifests, one)
+		return err
+	}
+	data, err := content.ReadBlob(ctx, store, root)
+	if err != nil {
+		return err
+	}
+	var part ocispecs.Index
+	if err := json.Unmarshal(data, &part); err != nil {
+		return err
+	}
+	if index.Annotations == nil {
+		index.Annotations = part.Annotations
+	}
+	index.Manifests = append(index.Manifests, part.Manifests...)
+	return nil
+}
