@@ -234,3 +234,18 @@ func FuzzHostileInputs(f *testing.F) {
 }
 
 func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
+
+// TestEveryInputIsExercised: act gives each one to the action, as far as it can
+// be had here (an agent, a cloud and an engine with other rights cannot).
+func TestEveryInputIsExercised(t *testing.T) {
+	text, err := os.ReadFile("testdata/act/inputs.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := strings.Fields(`aws-region gcp-workload-identity-provider gcp-service-account vault-role vault-auth-path oidc-audience`)
+	for name := range readAction(t).Inputs {
+		if !slices.Contains(elsewhere, name) && !matches(`(?m)^          `+name+`:`, string(text)) {
+			t.Errorf("no workflow of testdata/act/inputs.yml sets %s", name)
+		}
+	}
+}

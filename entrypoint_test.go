@@ -21,7 +21,6 @@ import (
 type launch struct {
 	dir, cache string
 	env        []string
-	asked      *[]string // paths that the server of releases was asked for
 }
 
 // release is a server of releases with one archive, and the lines of

@@ -73,7 +73,7 @@ func TestWorkflowsArePinned(t *testing.T) {
 func TestExamplesShowEveryUse(t *testing.T) {
 	for name, want := range map[string]string{
 		"plain": "sops: secrets.yaml", "monorepo": "matrix:", "platforms": "linux/amd64,linux/arm64",
-		"sarif": "upload-sarif@", "migration": "-      - uses: docker/build-push-action@v7",
+		"kms": "id-token: write", "sarif": "upload-sarif@", "migration": "-      - uses: docker/build-push-action@v7",
 	} {
 		text, err := os.ReadFile(filepath.Join("examples", "github", name+".yml"))
 		if err != nil || !strings.Contains(string(text), want) {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/org/secure-build/internal/buildkit"
@@ -74,7 +76,7 @@ func realMain() int {
 	buildkit.Quiet(io.Discard)
 	log.SetOutput(io.Discard) // what other libraries log, such as the end of a session
 
-	a := &app{shown: &shown{}, redactor: red, stdin: os.Stdin, stdout: stdout, stderr: stderr, terminal: terminal(os.Stderr), getenv: os.Getenv}
+	a := &app{shown: &shown{}, redactor: red, stdin: os.Stdin, stdout: stdout, stderr: stderr, terminal: terminal(os.Stderr), getenv: guardedEnv()}
 	if platform.Detect(os.Getenv) != platform.Terminal {
 		a.terminal = nil // a log, which some runners write by way of one
 	}
@@ -90,6 +92,31 @@ func realMain() int {
 	}
 	a.end()
 	return exitCode(err)
+}
+
+// valueVariables hold secrets themselves, and not their names.
+var valueVariables = []string{"SECURE_BUILD_SECRET_VALUES", "SECURE_BUILD_GITHUB_TOKEN", "SECURE_BUILD_REGISTRY_PASSWORD"}
+
+// guardedEnv is os.Getenv, with the values that are secrets taken out of the
+// environment: what we start (a credential helper, say) inherits the rest.
+func guardedEnv() func(string) string {
+	taken := map[string]string{}
+	for _, name := range valueVariables {
+		if value := os.Getenv(name); value != "" {
+			taken[name] = value
+			_ = os.Unsetenv(name) // fails for names that are no names
+		}
+	}
+	return func(name string) string { return cmp.Or(taken[name], os.Getenv(name)) }
+}
+
+// lookupEnv is os.LookupEnv, also for what guardedEnv has taken out.
+func (a *app) lookupEnv(name string) (string, bool) {
+	if slices.Contains(valueVariables, name) {
+		value := a.getenv(name)
+		return value, value != ""
+	}
+	return os.LookupEnv(name)
 }
 
 // runnerLog returns f if it leads to the CI's runner, as a pipe or a terminal

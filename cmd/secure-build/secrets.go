@@ -50,11 +50,9 @@ func (a *app) readSecrets(o options) (secrets, error) {
 		}
 	}
 	if values := (config.Option{Flag: "secret-values"}); o.has(values.Flag) {
+		s.sources.LookupEnv = a.lookupEnv
 		refs, err := source.ParseValues(values.Env(), s.sources)
 		s.refs, errs = append(s.refs, refs...), append(errs, err)
-	}
-	if o.has("secret-values") {
-		errs = append(errs, s.readInputs(o))
 	}
 	if o.has("allow-key-source") { // check decrypts nothing
 		s.sources.AllowKeySource = o.list("allow-key-source")

@@ -9,6 +9,7 @@ import (
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/pipeline"
 	"github.com/org/secure-build/internal/platform"
+	"github.com/org/secure-build/internal/report"
 	"github.com/org/secure-build/internal/source"
 )
 
@@ -44,7 +45,7 @@ func (b *build) withoutSecrets(ctx context.Context) error {
 	if err := b.note(b.why); err != nil {
 		return err
 	}
-	if err := b.platform.Summary([]byte("# secure-build: checked\n\nThe Dockerfile and the secrets fit: " + b.why + ".\n")); err != nil {
+	if err := b.platform.Summary(report.Checked(b.why, b.redactor.Bytes)); err != nil {
 		return err
 	}
 	return pipeline.ErrEnough

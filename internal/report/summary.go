@@ -70,6 +70,12 @@ func Failure(tool, reason string, hints []string, redact func([]byte) []byte) []
 	return redact([]byte(b.String()))
 }
 
+// Checked is the summary of a run that was to check, and did no more: why.
+func Checked(why string, redact func([]byte) []byte) []byte {
+	text := "# secure-build: checked\n\nThe Dockerfile and the secrets fit.\n\n" + code(string(redact([]byte(why))), 2*maxReasonShown) + "\n"
+	return redact([]byte(text))
+}
+
 func (r Run) summaryFindings(b *strings.Builder) {
 	all := rows(r.Findings)
 	if len(all) == 0 {
