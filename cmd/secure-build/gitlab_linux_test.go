@@ -18,12 +18,11 @@ import (
 // as somebody's GitLab would have it: by git over HTTP, with a release.
 type forge struct {
 	*httptest.Server
-	root string
 }
 
 // newForge publishes the component as org/secure-build, version 1.0.0.
 func newForge(root string) (*forge, error) {
-	f := &forge{root: root}
+	f := &forge{}
 	template, err := os.ReadFile(filepath.Join("..", "..", "templates", "secure-build.yml"))
 	if err != nil {
 		return nil, err
@@ -57,8 +56,6 @@ func newForge(root string) (*forge, error) {
 	})
 	return f, nil
 }
-
-func (f *forge) host() string { return strings.TrimPrefix(f.URL, "http://") }
 
 func git(args ...string) error {
 	cmd := exec.Command("git", append([]string{"-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"}, args...)...)
