@@ -72,3 +72,27 @@ func TestPackagesAreInTheArchitecture(t *testing.T) {
 		}
 	}
 }
+
+// TestEveryGitLabExampleIsRun: an example that nobody runs is wrong some day.
+func TestEveryGitLabExampleIsRun(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join("cmd", "secure-build", "testdata", "script", "gitlab-examples.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob("examples/gitlab/*.yml")
+	if err != nil || len(names) < 5 {
+		t.Fatalf("%v, %v", names, err)
+	}
+	docs, err := os.ReadFile("docs/gitlab.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if !strings.Contains(string(script), "gitlab-example project "+filepath.Base(name)+"\n") {
+			t.Errorf("%s is in no script", name)
+		}
+		if base := filepath.Base(name); base != "component.yml" && !strings.Contains(string(docs), base) {
+			t.Errorf("docs/gitlab.md does not name %s", name)
+		}
+	}
+}

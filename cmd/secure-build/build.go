@@ -92,7 +92,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	}
 	check(o.oneOf("progress", b.progress))
 	b.metadataFile, b.iidFile = o.text("metadata-file"), o.text("iidfile")
-	a.useDotenv(o.text("dotenv"))
+	b.useDotenv(o.text("dotenv"))
 	b.reportDir, err = a.ciReportDir(o.text("report-dir"))
 	check(err)
 	b.builders, b.builderTLS = o.list("builder"), o.text("builder-tls")
@@ -108,7 +108,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 func (a *app) withStdout(w io.Writer) *app {
 	return &app{
 		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, terminal: a.terminal, getenv: a.getenv,
-		platform: a.platform, shown: a.shown,
+		ci: a.ci, platform: a.platform, shown: a.shown,
 	}
 }
 

@@ -18,12 +18,11 @@ import (
 // as somebody's GitLab would have it: by git over HTTP, with a release.
 type forge struct {
 	*httptest.Server
-	root string
 }
 
 // newForge publishes the component as org/secure-build, version 1.0.0.
 func newForge(root string) (*forge, error) {
-	f := &forge{root: root}
+	f := &forge{}
 	template, err := os.ReadFile(filepath.Join("..", "..", "templates", "secure-build.yml"))
 	if err != nil {
 		return nil, err
@@ -32,8 +31,10 @@ func newForge(root string) (*forge, error) {
 	if err := os.MkdirAll(filepath.Join(source, "templates"), 0o700); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(source, "templates", "secure-build.yml"), template, 0o600); err != nil {
-		return nil, err
+	for _, name := range []string{filepath.Join("templates", "secure-build.yml"), "gitlab-component.yml"} {
+		if err := os.WriteFile(filepath.Join(source, name), template, 0o600); err != nil {
+			return nil, err
+		}
 	}
 	bare := filepath.Join(root, "org", "secure-build.git")
 	for _, args := range [][]string{
@@ -55,8 +56,6 @@ func newForge(root string) (*forge, error) {
 	})
 	return f, nil
 }
-
-func (f *forge) host() string { return strings.TrimPrefix(f.URL, "http://") }
 
 func git(args ...string) error {
 	cmd := exec.Command("git", append([]string{"-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"}, args...)...)
@@ -129,6 +128,19 @@ func (s *scene) gitlabCmd(ts *testscript.TestScript, args []string) error {
 		err = fmt.Errorf("exit code: got %s, want %s", got, args[1])
 	}
 	return err
+}
+
+// gitlab-example FOLDER NAME: makes a file of examples/gitlab the folder's
+// .gitlab-ci.yml.
+func (s *scene) gitlabExampleCmd(ts *testscript.TestScript, args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: gitlab-example FOLDER NAME")
+	}
+	text, err := os.ReadFile(filepath.Join("..", "..", "examples", "gitlab", args[1]))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(ts.MkAbs(args[0]), ".gitlab-ci.yml"), text, 0o600)
 }
 
 // valid-reports FOLDER: the two reports that GitLab reads keep to its schemas.

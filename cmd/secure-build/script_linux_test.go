@@ -52,6 +52,8 @@ func TestScripts(t *testing.T) {
 			"git-server":      with((*scene).gitServerCmd),
 			"gitlab":          with((*scene).gitlabCmd),
 			"gitlab-api":      with((*scene).gitlabAPICmd),
+			"gitlab-example":  with((*scene).gitlabExampleCmd),
+			"gitlab-masker":   with((*scene).gitlabMaskerCmd),
 			"gitlab-project":  with((*scene).gitlabProjectCmd),
 			"hunt":            huntCmd,
 			"interrupts":      with((*scene).interruptsCmd),
