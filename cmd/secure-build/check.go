@@ -56,7 +56,7 @@ func (a *app) check(ctx context.Context, opts options, buildContext string) erro
 	if asJSON {
 		return a.checkJSON(checked)
 	}
-	if err := a.tell(checked.Problems); err != nil {
+	if err := a.tell(req, checked.Problems); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(a.stdout, "every secret that the Dockerfile mounts is there")

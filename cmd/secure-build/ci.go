@@ -179,8 +179,8 @@ func (a *app) failed(err error) {
 	}
 	var notes []platform.Note
 	for _, e := range flatten(err) {
-		if errors.As(e, new(leakError)) {
-			continue
+		if errors.As(e, new(leakError)) || errors.Is(e, buildkit.ErrContract) {
+			continue // shown already, with its line
 		}
 		notes = append(notes, platform.Note{Severity: finding.Error, Title: "secure-build", Text: a.redactor.String(e.Error())})
 	}

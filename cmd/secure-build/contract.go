@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/index"
+	"github.com/org/secure-build/internal/platform"
 	"github.com/org/secure-build/internal/secret"
 	"github.com/org/secure-build/internal/source"
 )
@@ -26,7 +28,7 @@ func (a *app) contract(ctx context.Context, s secrets, req buildkit.Request, fai
 	if err != nil {
 		return checked, err
 	}
-	return checked, a.tell(checked.Problems)
+	return checked, a.tell(req, checked.Problems)
 }
 
 // check collects what is wrong with a Dockerfile, with the severities that
@@ -66,12 +68,23 @@ func (a *app) values(s secrets, req buildkit.Request, checked buildkit.Checked, 
 	if err != nil {
 		return err
 	}
-	return a.tell(problems)
+	return a.tell(req, problems)
 }
 
 // tell prints warnings, each with its remedy, and returns errors as one that
-// wraps buildkit.ErrContract.
-func (a *app) tell(problems []finding.Problem) error {
+// wraps buildkit.ErrContract. The platform is told of both, with their lines.
+func (a *app) tell(req buildkit.Request, problems []finding.Problem) error {
+	var notes []platform.Note
+	for _, p := range problems {
+		file := p.File
+		if dockerfile := dockerfile(req); filepath.Base(dockerfile) == filepath.Base(file) {
+			file = dockerfile
+		}
+		notes = append(notes, platform.Note{Severity: p.Severity, File: file, Line: p.Line, Title: p.Rule, Text: a.redactor.String(p.Message)})
+	}
+	if err := a.platform.Annotate(notes); err != nil {
+		return err
+	}
 	var errs []error
 	for _, p := range problems {
 		text := p.Message

@@ -44,7 +44,7 @@ func (b *build) summary(res pipeline.Result) report.Run {
 	run := b.describe(res.Secrets, b.index, b.scans, res.Report, res.Err)
 	run.Started, run.Engine, run.Tags, run.Pushed = b.started, b.engine.String(), b.request.Tags, res.Pushed && b.push
 	run.Memory = report.Memory{Kind: string(m.Kind), Locked: m.Locked, Swap: m.Swap, SurvivesKill: m.SurvivesKill, AfterKill: m.AfterKill, End: m.End}
-	run.Dockerfile = inRepository(cmp.Or(b.request.Dockerfile, filepath.Join(b.request.Context, "Dockerfile")))
+	run.Dockerfile = dockerfile(b.request)
 	run.Notice = b.why
 	for _, l := range b.times.laps {
 		run.Timings = append(run.Timings, report.Timing{Stage: l.name, Took: l.took})
@@ -83,6 +83,11 @@ func (a *app) say(run report.Run, x *index.Index, dir string) error {
 		err = errors.Join(err, hint.Wrap(werr, "nothing was written to %s; does the id or the origin of one secret hold the value of another?", dir))
 	}
 	return errors.Join(err, a.platform.Findings(run.Findings.Findings, run.Dockerfile), a.summarize(run, x))
+}
+
+// dockerfile is the path of the Dockerfile in the repository.
+func dockerfile(req buildkit.Request) string {
+	return inRepository(cmp.Or(req.Dockerfile, filepath.Join(req.Context, "Dockerfile")))
 }
 
 // inRepository is a file's path from the root of the repository that it is in,

@@ -86,7 +86,7 @@ func parseCache(text string, getenv func(string) string, needs func(string) []st
 	}
 	if c.Type == "gha" && (c.Attrs["token"] == "" || c.Attrs["url"] == "" && c.Attrs["url_v2"] == "") {
 		return c, hint.Wrap(errors.New("type=gha has no token and address of GitHub's cache service"),
-			"only GitHub's runner has them: ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL, which steps of type run are not given (crazy-max/ghaction-github-runtime exports them)")
+			"only GitHub's runner has them: ACTIONS_RUNTIME_TOKEN and ACTIONS_RESULTS_URL, which steps of type run are not given; the action hands them on")
 	}
 	return c, nil
 }
