@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -20,6 +21,11 @@ func (b *build) decide() (err error) {
 	folders := []string{b.request.Context}
 	if b.request.Dockerfile != "" {
 		folders = append(folders, b.request.Dockerfile)
+	}
+	for _, dir := range b.request.Contexts {
+		if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
+			folders = append(folders, dir)
+		}
 	}
 	b.may, err = source.Decide(b.sources, folders...)
 	if !b.may.Push {

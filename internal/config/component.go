@@ -18,7 +18,7 @@ const (
 // plural are the lists whose input bears the plural of the flag's name, as the
 // inputs of docker/build-push-action do.
 var plural = []string{
-	"secret", "secret-env", "secret-file", "variable", "build-context", "build-arg", "tag", "label", "platform", "annotation",
+	"secret", "secret-env", "secret-file", "optional-secret", "variable", "build-context", "build-arg", "tag", "label", "platform", "annotation",
 	"no-cache-filter", "add-host", "attest", "output",
 }
 
