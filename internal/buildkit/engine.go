@@ -49,11 +49,13 @@ type Engine struct {
 
 	client    *client.Client
 	stop      func() error
+	kill      func()    // ends a daemon of ours that hangs; stop is still due
 	trace     *trace    // of the last build
 	root      string    // of the state of a private daemon
 	node      string    // BUILDER/NODE, if buildx knows it
 	platforms []string  // that it was named for; none for any
 	others    []*Engine // the other builders of this build
+	pulse     pulse     // zero for the usual one
 }
 
 // Connect returns the first engine that answers: the builder that was asked
@@ -81,9 +83,11 @@ func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
 		if !answers(sock) {
 			continue
 		}
-		if e, err := dial(ctx, "socket", "unix://"+sock, dialTimeout); err == nil {
+		e, err := dial(ctx, "socket", "unix://"+sock, dialTimeout)
+		if err == nil {
 			return e, nil
 		}
+		fmt.Fprintf(opts.Log, "secure-build: warning: the daemon at %s can not be used: %s; looking for another\n", sock, firstLine(err.Error()))
 	}
 	return startPrivate(ctx, opts)
 }

@@ -71,12 +71,12 @@ func startPrivate(ctx context.Context, opts EngineOptions) (_ *Engine, err error
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting buildkitd: %w", err), unlock())
 	}
-	end := func() error { stop(); return unlock() }
+	end := func() error { stop(stopTimeout); return unlock() }
 	e, err := d.wait(ctx, died)
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}
-	e.stop, e.root = end, d.root
+	e.stop, e.kill, e.root = end, func() { stop(0) }, d.root
 	return e, nil
 }
 

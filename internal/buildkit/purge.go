@@ -28,7 +28,11 @@ func (e *Engine) begin(ctx context.Context) (*trace, error) {
 	if e.Kind == "private" {
 		return t, nil
 	}
-	records, err := e.client.DiskUsage(ctx)
+	var records []*client.UsageInfo
+	err := e.alive(ctx, func(ctx context.Context) (err error) {
+		records, err = e.client.DiskUsage(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("asking for the daemon's cache: %w", err)
 	}
@@ -72,7 +76,11 @@ const purgePatience = 5 * time.Second
 // build's history was never kept (Internal). removed counts records.
 func (e *Engine) Purge(ctx context.Context) (removed int, err error) {
 	for _, one := range append([]*Engine{e}, e.others...) {
-		n, perr := one.purge(ctx)
+		n := 0
+		perr := one.alive(ctx, func(ctx context.Context) (err error) {
+			n, err = one.purge(ctx)
+			return err
+		})
 		removed, err = removed+n, errors.Join(err, perr)
 	}
 	return removed, err
