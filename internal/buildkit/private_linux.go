@@ -130,7 +130,7 @@ func Shim(args []string) error {
 			return fmt.Errorf("mounting /proc: %w", err)
 		}
 	}
-	for _, snapshotter := range []string{"overlayfs", "native", "fuse-overlayfs", "stargz"} {
+	for _, snapshotter := range snapshotters {
 		if err := tmpfs(filepath.Join(root, "runc-"+snapshotter, "executor"), 0o711); err != nil {
 			return err
 		}

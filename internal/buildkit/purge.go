@@ -16,7 +16,7 @@ import (
 // the command of the RUN, that made it.
 type trace struct {
 	began  time.Time
-	before map[string]bool // ids of the records that were there; nil on a private daemon
+	before map[string]bool // ids of the records that were there; nil on a daemon of ours
 
 	mu    sync.Mutex
 	names map[string]bool // of steps, and "from exec COMMAND"
@@ -25,7 +25,7 @@ type trace struct {
 // begin notes what a daemon that others use too has in its cache already.
 func (e *Engine) begin(ctx context.Context) (*trace, error) {
 	t := &trace{began: time.Now(), names: map[string]bool{}}
-	if e.Kind == "private" {
+	if e.stop != nil { // ours alone
 		return t, nil
 	}
 	var records []*client.UsageInfo
