@@ -107,6 +107,12 @@ func (a *app) diagnose(ctx context.Context, engine buildkit.EngineOptions, tags 
 	}
 	d := &diagnosis{Platform: platform.Detect(a.getenv)}
 	engine.Getenv, engine.Log, engine.Executable = a.getenv, a.stderr, self
+	for _, k := range source.Keys(ctx, source.Options{}) {
+		d.Keys = append(d.Keys, check{k.Place, k.OK, k.Note})
+	}
+	if err := (secrets{}).shed(); err != nil {
+		return nil, err
+	}
 	for _, c := range buildkit.Survey(ctx, engine) {
 		d.Engines = append(d.Engines, check{c.Kind + ": " + c.Place, c.OK, c.Note})
 	}
@@ -117,9 +123,6 @@ func (a *app) diagnose(ctx context.Context, engine buildkit.EngineOptions, tags 
 			vault.Disk:  "only with --allow-disk; best effort",
 		}[r.Kind])
 		d.Memory = append(d.Memory, check{strings.TrimSpace(string(r.Kind) + " " + r.Place), r.Err == nil, note})
-	}
-	for _, k := range source.Keys(ctx, source.Options{}) {
-		d.Keys = append(d.Keys, check{k.Place, k.OK, k.Note})
 	}
 	for _, t := range tags {
 		user, err := push.Login(ctx, t)

@@ -37,7 +37,7 @@ func TestKilledDaemon(t *testing.T) {
 			defer k.registry.Close()
 			var whole time.Duration
 			for range 2 { // the first one warms the cache
-				r, err := k.push(-1)
+				r, err := k.push(-1, syscall.SIGKILL)
 				if err != nil || r.code != 0 {
 					t.Errorf("a run whose daemon lives: exit code %d, %v\n%s", r.code, err, r.output)
 					return
@@ -50,7 +50,7 @@ func TestKilledDaemon(t *testing.T) {
 					return
 				}
 				after := time.Duration(rand.Int63n(int64(whole)))
-				r, err := k.push(after)
+				r, err := k.push(after, syscall.SIGKILL)
 				if err == nil {
 					err = k.clean(counted == kills-1)
 				}
@@ -66,6 +66,33 @@ func TestKilledDaemon(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// TestHangingDaemon stops the daemon by SIGSTOP before it can be done: the run
+// gives it up after its 30 s, with an error, and leaves nothing behind. (On a
+// machine under load the daemon has not even started by then: that is 60 s.)
+func TestHangingDaemon(t *testing.T) {
+	t.Parallel()
+	k, err := newKillScene(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.registry = newRecorder()
+	defer k.registry.Close()
+	r, err := k.push(700*time.Millisecond, syscall.SIGSTOP) // on an empty cache: no build is that fast
+	if err == nil {
+		err = k.clean(true)
+	}
+	if err != nil {
+		t.Fatalf("%v\n%s", err, r.output)
+	}
+	said := strings.Contains(r.output, "does not answer any more") || strings.Contains(r.output, "error: starting buildkitd: ")
+	if r.code != 1 || !said || len(r.writes) > 0 {
+		t.Errorf("exit code %d, writes %q; want 1, none, and that it does not answer:\n%s", r.code, r.writes, r.output)
+	}
+	if r.lasted < 25*time.Second || r.lasted > 90*time.Second {
+		t.Errorf("it ended %v after the daemon was stopped, want some 35 s", r.lasted)
+	}
 }
 
 // A pushed run is one with what matters of its end.
@@ -93,9 +120,9 @@ func (r pushedRun) wrong() string {
 	return ""
 }
 
-// push builds and pushes, and kills the daemon some time after its start, or
-// not at all.
-func (k *killScene) push(after time.Duration) (r pushedRun, err error) {
+// push builds and pushes, and sends the daemon a signal some time after its
+// start, or none.
+func (k *killScene) push(after time.Duration, sig syscall.Signal) (r pushedRun, err error) {
 	dockerfile := fmt.Sprintf(killDockerfile, 4_000_000_000+time.Now().UnixNano()%1_000_000_000)
 	if err := os.WriteFile(filepath.Join(k.work, "ctx", "Dockerfile"), []byte(dockerfile), 0o600); err != nil {
 		return r, err
@@ -132,7 +159,7 @@ func (k *killScene) push(after time.Duration) (r pushedRun, err error) {
 			return
 		}
 		time.Sleep(after)
-		if !isClosed(ended) && syscall.Kill(daemon, syscall.SIGKILL) == nil {
+		if !isClosed(ended) && syscall.Kill(daemon, sig) == nil {
 			killed <- time.Now()
 		}
 	}()

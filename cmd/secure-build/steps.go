@@ -167,6 +167,9 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 func (b *build) connect(ctx context.Context) error {
 	defer b.times.start("engine")()
 	self, err := os.Executable()
+	if err == nil {
+		err = b.shed()
+	}
 	if err != nil {
 		return err
 	}

@@ -30,19 +30,22 @@ func (e *Engine) Call(ctx context.Context, req Request, method string, w io.Writ
 	}
 	opt.Exports = nil
 	said := map[string]string{}
-	_, err = e.client.Build(ctx, opt, "secure-build", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
-		opt.FrontendAttrs["requestid"] = id
-		opt.FrontendAttrs["frontend.caps"] = strings.Trim(opt.FrontendAttrs["frontend.caps"]+",moby.buildkit.frontend.subrequests", ",")
-		res, err := c.Solve(ctx, gateway.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: opt.FrontendAttrs})
-		if err != nil {
-			return nil, err
-		}
-		for k, v := range res.Metadata {
-			said[k] = string(v)
-		}
-		return gateway.NewResult(), nil
-	}, nil)
-	if err != nil {
+	build := func(ctx context.Context) error {
+		_, err := e.client.Build(ctx, opt, "secure-build", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
+			opt.FrontendAttrs["requestid"] = id
+			opt.FrontendAttrs["frontend.caps"] = strings.Trim(opt.FrontendAttrs["frontend.caps"]+",moby.buildkit.frontend.subrequests", ",")
+			res, err := c.Solve(ctx, gateway.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: opt.FrontendAttrs})
+			if err != nil {
+				return nil, err
+			}
+			for k, v := range res.Metadata {
+				said[k] = string(v)
+			}
+			return gateway.NewResult(), nil
+		}, nil)
+		return err
+	}
+	if err := e.alive(ctx, build); err != nil {
 		return nil, explain(err)
 	}
 	text := strings.TrimLeft(said["result.txt"], "\n")

@@ -43,23 +43,25 @@ type EngineOptions struct {
 
 // An Engine is a daemon that answers.
 type Engine struct {
-	Kind    string // "builder", "socket" or "private"
+	Kind    string // "builder", "socket", "private" or "docker"
 	Address string
 	Version string
 
 	client    *client.Client
 	stop      func() error
+	kill      func()    // ends a daemon of ours that hangs; stop is still due
 	trace     *trace    // of the last build
 	root      string    // of the state of a private daemon
 	node      string    // BUILDER/NODE, if buildx knows it
 	platforms []string  // that it was named for; none for any
 	others    []*Engine // the other builders of this build
+	pulse     pulse     // zero for the usual one
 }
 
 // Connect returns the first engine that answers: the builder that was asked
 // for (--builder, BUILDKIT_HOST), the one that buildx uses, a daemon on its
-// usual socket, or a private buildkitd that is started now and stopped by
-// Close. A builder that was asked for and does not answer is an error, not a
+// usual socket, or a private buildkitd, or BuildKit's image through docker, that
+// is started now and stopped by Close. A builder that was asked for and does not answer is an error, not a
 // reason to go on looking.
 func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
 	if len(opts.Builders) == 0 {
@@ -81,11 +83,30 @@ func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
 		if !answers(sock) {
 			continue
 		}
-		if e, err := dial(ctx, "socket", "unix://"+sock, dialTimeout); err == nil {
+		e, err := dial(ctx, "socket", "unix://"+sock, dialTimeout)
+		if err == nil {
 			return e, nil
 		}
+		fmt.Fprintf(opts.Log, "secure-build: warning: the daemon at %s can not be used: %s; looking for another\n", sock, firstLine(err.Error()))
 	}
-	return startPrivate(ctx, opts)
+	return startOwn(ctx, opts)
+}
+
+// startOwn starts a daemon for this run: a private buildkitd, or if there is
+// none to be had BuildKit's image, if docker leads to an engine.
+func startOwn(ctx context.Context, opts EngineOptions) (*Engine, error) {
+	e, err := startPrivate(ctx, opts)
+	if err == nil || ctx.Err() != nil {
+		return e, err
+	}
+	e, derr := startContainer(ctx, opts)
+	if errors.Is(derr, errNoDocker) {
+		return nil, err // which says all that there is to say
+	}
+	if derr != nil {
+		return nil, errors.Join(err, derr)
+	}
+	return e, nil
 }
 
 // dialAll connects to every daemon of a build. The first one speaks for all.

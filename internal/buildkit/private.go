@@ -32,6 +32,10 @@ var daemonEnv = []string{
 	"SSL_CERT_FILE", "SSL_CERT_DIR", "DBUS_SESSION_BUS_ADDRESS",
 }
 
+// snapshotters that buildkitd may use: each has a folder runc-NAME for the steps
+// that run.
+var snapshotters = []string{"overlayfs", "native", "fuse-overlayfs", "stargz"}
+
 // A private daemon: its parts, and where it keeps what.
 type daemon struct {
 	buildkitd   string // the binary
@@ -71,12 +75,12 @@ func startPrivate(ctx context.Context, opts EngineOptions) (_ *Engine, err error
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting buildkitd: %w", err), unlock())
 	}
-	end := func() error { stop(); return unlock() }
+	end := func() error { stop(stopTimeout); return unlock() }
 	e, err := d.wait(ctx, died)
 	if err != nil {
 		return nil, errors.Join(err, end())
 	}
-	e.stop, e.root = end, d.root
+	e.stop, e.kill, e.root = end, func() { stop(0) }, d.root
 	return e, nil
 }
 

@@ -24,7 +24,7 @@ const ShimCommand = "__buildkitd"
 // kernel ends every process of it (the containers of the running steps too)
 // and every mount when it ends, however we end: the first process of a PID
 // namespace takes all others with it, and it is sent SIGKILL when we die.
-func (d *daemon) start(env []string) (stop func(), died <-chan error, err error) {
+func (d *daemon) start(env []string) (stop func(time.Duration), died <-chan error, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
@@ -72,7 +72,7 @@ func (d *daemon) start(env []string) (stop func(), died <-chan error, err error)
 	if err := <-started; err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
-	return func() { d.stop(cmd.Process, ended) }, ended, nil
+	return func(grace time.Duration) { d.stop(cmd.Process, ended, grace) }, ended, nil
 }
 
 // masksProc says whether something is mounted over parts of /proc, as Docker
@@ -90,15 +90,20 @@ func masksProc(mountinfo string) bool {
 	return false
 }
 
-// stop asks, waits, and kills. It returns when the daemon is gone.
-func (d *daemon) stop(p *os.Process, ended <-chan error) {
-	// The whole group: without a PID namespace, rootlesskit keeps the signal to itself.
-	_ = syscall.Kill(-p.Pid, syscall.SIGTERM)
+// stop asks, waits for as long as grace says, and kills. It returns when the
+// daemon is gone. (One that was stopped by SIGSTOP is not in the way of SIGKILL.)
+func (d *daemon) stop(p *os.Process, ended <-chan error, grace time.Duration) {
 	select {
 	case <-ended:
-	case <-time.After(stopTimeout):
-		_ = p.Kill()
-		<-ended
+	default:
+		// The whole group: without a PID namespace, rootlesskit keeps the signal to itself.
+		_ = syscall.Kill(-p.Pid, syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(grace):
+			_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
+			<-ended
+		}
 	}
 	_ = os.Remove(d.socket)
 }
@@ -125,7 +130,7 @@ func Shim(args []string) error {
 			return fmt.Errorf("mounting /proc: %w", err)
 		}
 	}
-	for _, snapshotter := range []string{"overlayfs", "native", "fuse-overlayfs", "stargz"} {
+	for _, snapshotter := range snapshotters {
 		if err := tmpfs(filepath.Join(root, "runc-"+snapshotter, "executor"), 0o711); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ package buildkit
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // ShimCommand exists on Linux only.
@@ -15,6 +16,8 @@ var errLinux = errors.New("a private buildkitd runs on Linux only")
 // Shim exists on Linux only.
 func Shim([]string) error { return errLinux }
 
-func (d *daemon) start([]string) (func(), <-chan error, error) { return nil, nil, errLinux }
+func (d *daemon) start([]string) (func(time.Duration), <-chan error, error) {
+	return nil, nil, errLinux
+}
 
 func lock(context.Context, string, func()) (func() error, error) { return nil, errLinux }

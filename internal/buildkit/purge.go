@@ -16,7 +16,7 @@ import (
 // the command of the RUN, that made it.
 type trace struct {
 	began  time.Time
-	before map[string]bool // ids of the records that were there; nil on a private daemon
+	before map[string]bool // ids of the records that were there; nil on a daemon of ours
 
 	mu    sync.Mutex
 	names map[string]bool // of steps, and "from exec COMMAND"
@@ -25,10 +25,14 @@ type trace struct {
 // begin notes what a daemon that others use too has in its cache already.
 func (e *Engine) begin(ctx context.Context) (*trace, error) {
 	t := &trace{began: time.Now(), names: map[string]bool{}}
-	if e.Kind == "private" {
+	if e.stop != nil { // ours alone
 		return t, nil
 	}
-	records, err := e.client.DiskUsage(ctx)
+	var records []*client.UsageInfo
+	err := e.alive(ctx, func(ctx context.Context) (err error) {
+		records, err = e.client.DiskUsage(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("asking for the daemon's cache: %w", err)
 	}
@@ -72,7 +76,11 @@ const purgePatience = 5 * time.Second
 // build's history was never kept (Internal). removed counts records.
 func (e *Engine) Purge(ctx context.Context) (removed int, err error) {
 	for _, one := range append([]*Engine{e}, e.others...) {
-		n, perr := one.purge(ctx)
+		n := 0
+		perr := one.alive(ctx, func(ctx context.Context) (err error) {
+			n, err = one.purge(ctx)
+			return err
+		})
 		removed, err = removed+n, errors.Join(err, perr)
 	}
 	return removed, err

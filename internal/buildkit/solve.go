@@ -125,15 +125,17 @@ func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rota
 	eg.Go(func() (err error) {
 		// The daemon's Dockerfile frontend is asked by way of the gateway, as
 		// buildctl does it, since only that tells of the base images.
-		resp, err = e.client.Build(ctx, opt, "secure-build", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
-			res, err := c.Solve(ctx, gateway.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: opt.FrontendAttrs})
-			if err != nil {
-				return nil, err
-			}
-			base = baseLayers(res.Metadata)
-			return rotation.result(ctx, c, res)
-		}, raw)
-		return err
+		return e.alive(ctx, func(ctx context.Context) error {
+			resp, err = e.client.Build(ctx, opt, "secure-build", func(ctx context.Context, c gateway.Client) (*gateway.Result, error) {
+				res, err := c.Solve(ctx, gateway.SolveRequest{Frontend: "dockerfile.v0", FrontendOpt: opt.FrontendAttrs})
+				if err != nil {
+					return nil, err
+				}
+				base = baseLayers(res.Metadata)
+				return rotation.result(ctx, c, res)
+			}, raw)
+			return err
+		})
 	})
 	eg.Go(func() error { out.redact(raw, clean); return nil })
 	eg.Go(func() error {
@@ -141,7 +143,9 @@ func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rota
 		_, err := display.UpdateFrom(context.WithoutCancel(ctx), clean)
 		return err
 	})
-	if err := eg.Wait(); err != nil {
+	if err := eg.Wait(); errors.Is(err, errHangs) {
+		return nil, nil, fmt.Errorf("building: %w", err) // there is nobody to ask why
+	} else if err != nil {
 		return nil, nil, e.explain(ctx, req, unpulled(req, explain(err)))
 	}
 	return resp, base, nil

@@ -9,14 +9,15 @@ import (
 
 // A Candidate is one engine that Connect would try, in its order.
 type Candidate struct {
-	Kind  string // builder, buildx, socket, private
+	Kind  string // builder, buildx, socket, private, docker
 	Place string
 	OK    bool
 	Note  string // its version, or why not
 }
 
 // Survey says of each candidate whether it could be used, without building.
-// A private daemon is started and stopped again, since only that tells.
+// A private daemon is started and stopped again, since only that tells. The
+// image for docker is not: it would have to be pulled.
 func Survey(ctx context.Context, opts EngineOptions) []Candidate {
 	var all []Candidate
 	try := func(kind, place string, connect func(context.Context) (*Engine, error)) {
@@ -52,7 +53,14 @@ func Survey(ctx context.Context, opts EngineOptions) []Candidate {
 		place = "as an ordinary user, by rootlesskit"
 	}
 	try("private", place, func(ctx context.Context) (*Engine, error) { return startPrivate(ctx, opts) })
-	return all
+	last := Candidate{Kind: "docker", Place: containerImage}
+	version, err := engineOf(ctx)
+	if last.OK = err == nil; last.OK {
+		last.Note = "a privileged container of Docker " + version
+	} else {
+		last.Note = firstLine(err.Error())
+	}
+	return append(all, last)
 }
 
 type candidate struct {

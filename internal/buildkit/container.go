@@ -1,0 +1,186 @@
+package buildkit
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/secure-build/internal/hint"
+)
+
+const (
+	// containerImage is the last rung: BuildKit's own image, of the version that
+	// this module is built with, by its digest (that of the index of all
+	// platforms), so that nobody can put another one in its place.
+	containerImage = "moby/buildkit:v0.33.1@sha256:cec9f139f45e93c5c69c60f8b07cfad9f43f4ef6b6a6cd917527fea5ff2e3dea"
+	// containerLabel marks our containers. Its value says whose they are.
+	containerLabel = "secure-build.owner"
+
+	pullTimeout   = 10 * time.Minute // docker run, which may pull the image
+	dockerTimeout = 30 * time.Second // every other call of docker
+)
+
+// dockerEnv lists what the docker command is given of our environment. What
+// else is there (SOPS keys, tokens) is not for it.
+var dockerEnv = append([]string{
+	"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION", "SSH_AUTH_SOCK",
+}, daemonEnv...)
+
+// A container has a buildkitd in it, which docker started for this run.
+type container struct {
+	name, owner string
+	allow       []string // entitlements
+}
+
+// engineOf says which engine the docker command leads to. An error says why
+// there is none.
+func engineOf(ctx context.Context) (version string, err error) {
+	if _, err := exec.LookPath("docker"); err != nil {
+		return "", errNoDocker
+	}
+	return docker(ctx, dockerTimeout, "version", "--format", "{{.Server.Version}}")
+}
+
+var errNoDocker = errors.New("no docker is in PATH")
+
+// startContainer starts BuildKit's image by docker, and waits until it answers.
+// The container and all that it has kept are removed by Close. A SIGKILL to us
+// leaves it behind: the next run with the same cache folder removes it.
+func startContainer(ctx context.Context, opts EngineOptions) (_ *Engine, err error) {
+	version, err := engineOf(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("starting BuildKit by docker: %w", err)
+	}
+	if err := os.MkdirAll(opts.CacheDir, 0o700); err != nil {
+		return nil, fmt.Errorf("starting BuildKit by docker: %w", err)
+	}
+	unlock, err := lock(ctx, filepath.Join(opts.CacheDir, "docker.lock"), func() {
+		fmt.Fprintf(opts.Log, "waiting for another secure-build that uses %s\n", opts.CacheDir)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("starting BuildKit by docker: %w", err)
+	}
+	c := container{owner: ownerOf(opts.CacheDir), allow: opts.Allow}
+	c.name = "secure-build-" + c.owner
+	end := func() error { return errors.Join(c.remove(), unlock()) }
+	fmt.Fprintf(opts.Log, "secure-build: starting %s by Docker %s, as a privileged container\n", containerImage, version)
+	// The lock is ours, so what a run that was killed has left is nobody's.
+	err = c.remove()
+	if err == nil {
+		_, err = docker(ctx, pullTimeout, c.args(os.Getenv)...)
+	}
+	var e *Engine
+	if err == nil {
+		e, err = c.wait(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(hint.Wrap(fmt.Errorf("starting BuildKit by docker: %w", err),
+			"does this engine allow privileged containers, and reach Docker Hub? otherwise set BUILDKIT_HOST"), end())
+	}
+	e.stop = end
+	e.kill = func() { _, _ = docker(context.Background(), dockerTimeout, "kill", c.name) }
+	return e, nil
+}
+
+// ownerOf is the same for all runs that share a lock, and for no others.
+func ownerOf(cacheDir string) string {
+	host, _ := os.Hostname() // several machines may use one engine
+	if abs, err := filepath.Abs(cacheDir); err == nil {
+		cacheDir = abs
+	}
+	sum := sha256.Sum256([]byte(host + "\x00" + cacheDir))
+	return hex.EncodeToString(sum[:6])
+}
+
+// args is docker's command line. What the daemon writes about a step that runs
+// (which has the values of secrets mounted with env=) is on a tmpfs, as in
+// [Shim]; its cache is in a volume that goes with the container.
+func (c container) args(getenv func(string) string) []string {
+	args := []string{"run", "--detach", "--rm", "--privileged", "--name", c.name, "--label", containerLabel + "=" + c.owner}
+	for _, s := range snapshotters {
+		args = append(args, "--tmpfs", "/var/lib/buildkit/runc-"+s+"/executor:rw,exec,nosuid,nodev,mode=711,size=256m")
+	}
+	args = append(args, "--tmpfs", "/run/runc:rw,nosuid,nodev,mode=700,size=256m")
+	for _, name := range daemonEnv {
+		if strings.HasSuffix(strings.ToLower(name), "_proxy") && getenv(name) != "" {
+			args = append(args, "--env", name) // its value is docker's to take
+		}
+	}
+	args = append(args, containerImage)
+	for _, e := range c.allow {
+		name, _, _ := strings.Cut(e, "=")
+		args = append(args, "--allow-insecure-entitlement", name)
+	}
+	return args
+}
+
+// wait returns when the daemon answers, has ended, or takes too long.
+func (c container) wait(ctx context.Context) (*Engine, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		e, err := dial(ctx, "docker", "docker-container://"+c.name, startTimeout)
+		if err == nil {
+			return e, nil
+		}
+		if _, gone := docker(ctx, dockerTimeout, "inspect", "--format", "{{.State.Running}}", c.name); gone != nil {
+			return nil, errors.Join(err, gone)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// remove removes every container of this owner, running or not, with its
+// volumes. It goes on after a cancelled run too.
+func (c container) remove() error {
+	ctx := context.Background()
+	var err error
+	for range 5 {
+		var ids string
+		ids, err = docker(ctx, dockerTimeout, "ps", "--all", "--quiet", "--filter", "label="+containerLabel+"="+c.owner)
+		if err != nil || ids == "" {
+			break
+		}
+		if _, err = docker(ctx, dockerTimeout, append([]string{"rm", "--force", "--volumes"}, strings.Fields(ids)...)...); err == nil {
+			break
+		}
+		time.Sleep(time.Second) // --rm may be at it: "removal is already in progress"
+	}
+	if err != nil {
+		return hint.Wrap(fmt.Errorf("removing BuildKit's container: %w", err), "docker rm --force --volumes %s", c.name)
+	}
+	return nil
+}
+
+// docker runs the docker command, and returns what it says.
+func docker(ctx context.Context, timeout time.Duration, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "docker", args...)
+	cmd.WaitDelay = time.Second
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); slices.Contains(dockerEnv, name) {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("docker %s: %w: %s", args[0], err, firstLine(strings.TrimSpace(said.String())))
+	}
+	return strings.TrimSpace(string(out)), nil
+}
