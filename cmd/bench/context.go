@@ -67,8 +67,10 @@ func (b *bench) context(size int64) error {
 		return fmt.Errorf("%w (the package busybox-static has it)", err)
 	}
 	files := filepath.Join(b.folder(), "files")
-	if err := os.MkdirAll(files, 0o755); err != nil {
-		return err
+	for folder := range folders { // COPY wants each, be it empty
+		if err := os.MkdirAll(filepath.Join(files, fmt.Sprintf("%02d", folder)), 0o755); err != nil {
+			return err
+		}
 	}
 	if err := errors.Join(
 		os.WriteFile(filepath.Join(b.folder(), "busybox"), busybox, 0o755),
@@ -126,9 +128,6 @@ func copyFile(to, from string, most int64) (int64, error) {
 		return 0, nil // not ours to read
 	}
 	defer in.Close()
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return 0, err
-	}
 	out, err := os.Create(to)
 	if err != nil {
 		return 0, err
