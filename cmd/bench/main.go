@@ -2,10 +2,10 @@
 // machine: make bench runs it.
 //
 //   - Whole runs beside BuildKit alone. Both sides use one buildkitd, one
-//     registry on disk and one context: a Dockerfile with a secret, and about a
-//     gigabyte of this machine's own files (-size changes that). Cold is an empty
-//     build cache and an empty registry, warm is the same again with nothing
-//     changed.
+//     registry on disk and one context: a Dockerfile with a secret, and 1.2 GB
+//     of this machine's own files (-size changes that), most of them in one layer.
+//     Cold is an empty build cache and registry, and nothing remembered; warm is
+//     the same again with nothing changed.
 //   - secure-build scan beside gzip -dc on the layers of the corpus
 //     (internal/corpus, -scan-size), and what it finds there.
 //   - An export that is scanned while it arrives beside one that is not
@@ -32,7 +32,7 @@ import (
 type options struct {
 	size, scanSize, overlapSize int64
 	rounds                      int
-	full                        bool   // also scan an image four times as large
+	full                        bool   // also images four times as large
 	only                        string // run, scan or overlap; "" is all
 }
 
@@ -49,11 +49,11 @@ func main() {
 		return
 	}
 	var o options
-	flag.Int64Var(&o.size, "size", 1000, "MB of files in the image of whole runs")
+	flag.Int64Var(&o.size, "size", 1200, "MB of files in the image of whole runs")
 	flag.Int64Var(&o.scanSize, "scan-size", 700, "MB of files in the image to scan")
 	flag.Int64Var(&o.overlapSize, "overlap-size", 300, "MB of files in the image to export")
 	flag.IntVar(&o.rounds, "rounds", 1, "runs of each; the fastest counts")
-	flag.BoolVar(&o.full, "full", false, "also scan an image four times as large")
+	flag.BoolVar(&o.full, "full", false, "also build and scan images four times as large")
 	flag.StringVar(&o.only, "only", "", "one part: run, scan or overlap")
 	flag.Parse()
 	o.size, o.scanSize, o.overlapSize = o.size<<20, o.scanSize<<20, o.overlapSize<<20
@@ -97,7 +97,7 @@ func run(ctx context.Context, o options) (err error) {
 			return errors.Join(b.overlap(ctx, o.overlapSize, o.rounds), os.RemoveAll(b.folder()))
 		}},
 		{"run", func() error {
-			return b.withDaemon(ctx, o.size, func() error { return b.wholeRuns(ctx, o.size, o.rounds) })
+			return b.withDaemon(ctx, o.size, func() error { return b.wholeRuns(ctx, o) })
 		}},
 	} {
 		if o.only != "" && o.only != part.name {
@@ -127,7 +127,7 @@ func (b *bench) withDaemon(ctx context.Context, size int64, part func() error) e
 // command runs to the end and says how long it took.
 func (b *bench) command(ctx context.Context, args ...string) (time.Duration, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = append(slices.Clone(b.env), "SECURE_BUILD_CACHE_DIR="+filepath.Join(b.dir, "cache"))
+	cmd.Env = b.environ()
 	began := time.Now()
 	out, err := cmd.CombinedOutput()
 	took := time.Since(began)
@@ -135,6 +135,13 @@ func (b *bench) command(ctx context.Context, args ...string) (time.Duration, err
 		return 0, fmt.Errorf("%s: %w\n%s", filepath.Base(args[0]), err, out)
 	}
 	return took, nil
+}
+
+// cacheDir is what secure-build remembers things in.
+func (b *bench) cacheDir() string { return filepath.Join(b.dir, "cache") }
+
+func (b *bench) environ() []string {
+	return append(slices.Clone(b.env), "SECURE_BUILD_CACHE_DIR="+b.cacheDir())
 }
 
 // best is the fastest of n.
@@ -147,5 +154,3 @@ func (b *bench) best(n int, f func() (time.Duration, error)) time.Duration {
 	}
 	return best
 }
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

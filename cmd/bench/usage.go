@@ -30,7 +30,7 @@ func (b *bench) measured(ctx context.Context, args ...string) (u usage, stderr [
 	}
 	var errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, self, append([]string{measureFlag}, args...)...)
-	cmd.Env, cmd.Stderr = b.env, &errs
+	cmd.Env, cmd.Stderr = b.environ(), &errs
 	out, err := cmd.Output()
 	return u, errs.Bytes(), errors.Join(err, json.Unmarshal(out, &u))
 }

@@ -47,7 +47,7 @@ func (b *build) summary(res pipeline.Result) report.Run {
 	run.Dockerfile = dockerfile(b.request)
 	run.Notice = b.why
 	for _, l := range b.times.laps {
-		run.Timings = append(run.Timings, report.Timing{Stage: l.name, Took: l.took})
+		run.Timings = append(run.Timings, report.Timing{Stage: l.name, Within: l.within, Took: l.took})
 	}
 	return run
 }

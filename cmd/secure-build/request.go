@@ -61,6 +61,10 @@ func (b *build) readOutputs(o options) error {
 	if push1 && !outputs.Has(buildkit.OutputPush) {
 		outputs.Targets = append(outputs.Targets, buildkit.Target{Type: buildkit.OutputPush})
 	}
+	force, err5 := o.bool("force-compression")
+	if err := outputs.Compress(o.text("compression"), o.text("compression-level"), force); err != nil {
+		return errors.Join(err, err5)
+	}
 	b.request.Outputs, b.push = outputs, outputs.Has(buildkit.OutputPush)
 	tags := commas(o.list("tag"))
 	for _, t := range outputs.Targets {
@@ -75,9 +79,9 @@ func (b *build) readOutputs(o options) error {
 	}
 	b.request.Tags = names(b.tags)
 	if outputs.Has(buildkit.OutputLocal, buildkit.OutputTar) && o.text("iidfile") != "" {
-		return errors.Join(err1, err2, err3, err4, errors.New("--iidfile with an output of files: those have no image id"))
+		return errors.Join(err1, err2, err3, err4, err5, errors.New("--iidfile with an output of files: those have no image id"))
 	}
-	return errors.Join(err1, err2, err3, err4)
+	return errors.Join(err1, err2, err3, err4, err5)
 }
 
 // commas takes values apart that hold several, as the inputs of

@@ -156,6 +156,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	if err != nil {
 		return img, err
 	}
+	b.times.part("compression", "build", res.Packing)
 	b.scans.Built(scan.Build{Base: res.Base, Lines: lines(buildkit.Steps(b.request))})
 	if err := b.layout.SetRoot(res.Root); err != nil {
 		return img, err
@@ -292,18 +293,4 @@ func notClean(err error, r finding.Report) error {
 		advice = "the places are listed above; mount the secret with RUN --mount=type=secret where it is used, and rotate it if the image was ever shared"
 	}
 	return leakError{hint.Wrap(err, "%s", advice), r.Verdict}
-}
-
-// stopwatch keeps the time of each stage, in the order in which they began.
-type stopwatch struct{ laps []lap }
-
-type lap struct {
-	name string
-	took time.Duration
-}
-
-func (w *stopwatch) start(name string) (stop func()) {
-	began, i := time.Now(), len(w.laps)
-	w.laps = append(w.laps, lap{name: name})
-	return func() { w.laps[i].took = time.Since(began) }
 }

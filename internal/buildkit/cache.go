@@ -51,6 +51,9 @@ func ParseCacheTo(text string, getenv func(string) string) (Cache, error) {
 	if err == nil && !slices.Contains([]string{"", "min", "max"}, c.Attrs["mode"]) {
 		err = fmt.Errorf("mode=%s is neither min nor max", c.Attrs["mode"])
 	}
+	if err == nil {
+		err = checkCompression(c.Attrs)
+	}
 	if err != nil {
 		return c, fmt.Errorf("reading --cache-to: %w", err)
 	}

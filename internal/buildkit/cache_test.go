@@ -33,6 +33,8 @@ func TestParseCache(t *testing.T) {
 		{"type=local", "", "", "needs dest="},
 		{"type=registry,mode=max", "", "", "needs ref="},
 		{"type=registry,ref=x,mode=all", "", "", "neither min nor max"},
+		{"type=registry,ref=x,compression=zstd,compression-level=22", "", "registry compression-level=22 compression=zstd ref=x", ""},
+		{"type=registry,ref=x,compression=lz4", "", "", "compression=lz4 is not known"},
 		{"type=tape,dest=x", "", "", "type=tape is not known"},
 		{"ref=x,mode=max", "", "", "is not known"},
 		{"type=local,dest", "", "", "not KEY=VALUE"},

@@ -108,11 +108,10 @@ func (o *Outputs) add(item string) error {
 		return err
 	}
 	o.Targets = append(o.Targets, t)
-	into := &o.Image
 	if files {
-		into = &o.Files
+		return merge(&o.Files, f)
 	}
-	return merge(into, f)
+	return merge(&o.Image, f)
 }
 
 // image reads type=image, which is a push only with push=true, and type=registry.

@@ -35,6 +35,7 @@ type Output struct {
 	label string            // before each step's name, where several daemons build
 	ran   func(step string) // called when a step of the Dockerfile runs
 	trace *trace            // is told of the steps; nil for nobody
+	packs *packing          // is told of the layers that are packed; nil for nobody
 }
 
 func (o Output) display() (progressui.Display, error) {
@@ -77,6 +78,7 @@ func (o Output) clean(s *client.SolveStatus, logs *logs) *client.SolveStatus {
 		}
 	}
 	for _, st := range s.Statuses {
+		o.packs.note(st)
 		st.ID, st.Name = o.Redact(st.ID), o.Redact(st.Name)
 	}
 	for _, w := range s.Warnings {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/docker/cli/cli/config/configfile"
@@ -79,6 +80,7 @@ type Result struct {
 	Root     ocispecs.Descriptor // of the image or index that a tag will point at
 	Metadata map[string]string   // the exporter's response, as in buildx's metadata file
 	Base     []string            // diff IDs of the layers that come from base images
+	Packing  time.Duration       // of it, how long the daemon was packing layers; of several, the longest
 }
 
 // Solve builds and exports into req.Store. Everything that BuildKit says on
@@ -98,6 +100,7 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return Result{}, err
 	}
 	opt.CacheExports = entries(slices.DeleteFunc(slices.Clone(req.CacheTo), func(c Cache) bool { return c.Type != "inline" }))
+	out.packs = &packing{map[string]time.Duration{}}
 	resp, base, err := e.run(ctx, req, opt, rotation, out)
 	if err != nil {
 		return Result{}, err
@@ -107,7 +110,7 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return Result{}, err
 	}
 	resp.ExporterResponse["buildx.build.ref"] = e.label() + "/" + opt.Ref
-	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base}, nil
+	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base, Packing: out.packs.took()}, nil
 }
 
 // run solves with the daemon's frontend, and shows what BuildKit says. base is

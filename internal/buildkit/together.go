@@ -101,6 +101,7 @@ func join(ctx context.Context, store content.Store, results []Result, shares []s
 	index.SchemaVersion = 2
 	all := Result{Metadata: maps.Clone(results[0].Metadata)}
 	for i, r := range results {
+		all.Packing = max(all.Packing, r.Packing)
 		for _, id := range r.Base {
 			if !slices.Contains(all.Base, id) {
 				all.Base = append(all.Base, id)

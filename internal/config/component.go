@@ -58,6 +58,7 @@ const (
 var patterns = map[string]string{
 	"context": fileName, "file": fileName, "baseline": fileName, "cache-dir": fileName, "metadata-file": fileName, "iidfile": fileName,
 	"builder-tls": fileName, "target": `\A([A-Za-z0-9][A-Za-z0-9_.$/{}-]*)?\z`, "report-dir": ownPath, "dotenv": ownPath, "registry-password-env": variName,
+	"compression": `\A(gzip|zstd|estargz|uncompressed)?\z`, "compression-level": `\A[0-9]{0,2}\z`,
 }
 
 // ofComponent says whether GitLab's component has an input for the option.

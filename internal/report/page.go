@@ -219,7 +219,7 @@ func (r Run) times() []duration {
 	}
 	var out []duration
 	for _, t := range r.Timings {
-		out = append(out, duration{shown(t.Stage), fmt.Sprintf("%.1f s", t.Took.Seconds()), percent(int64(t.Took), int64(longest))})
+		out = append(out, duration{shown(t.name()), fmt.Sprintf("%.1f s", t.Took.Seconds()), percent(int64(t.Took), int64(longest))})
 	}
 	return out
 }

@@ -109,7 +109,9 @@ func (r Run) version() (name, version string) {
 func (r Run) ended() time.Time {
 	end := r.Started
 	for _, t := range r.Timings {
-		end = end.Add(t.Took)
+		if t.Within == "" {
+			end = end.Add(t.Took)
+		}
 	}
 	return end
 }

@@ -55,7 +55,7 @@ func leaked() Run {
 		},
 		Weak: []string{"pin"}, Tags: []string{"registry.example.com/app:1"},
 		Memory:   Memory{Kind: "tmpfs", Locked: true, AfterKill: "erased by the supervisor", End: "erased from RAM"},
-		Timings:  []Timing{{"build", 12345 * time.Millisecond}, {"scan", 678 * time.Millisecond}},
+		Timings:  []Timing{{"build", "", 12345 * time.Millisecond}, {"compression", "build", 6789 * time.Millisecond}, {"scan", "", 678 * time.Millisecond}},
 		Findings: r, Dockerfile: "docker/app.Dockerfile", Commit: "0123456789abcdef0123456789abcdef01234567", Layers: layers(r.Image.Platforms),
 	}
 }

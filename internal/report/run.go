@@ -62,10 +62,19 @@ type Memory struct {
 	End          string `json:"end"`                  // what the end of the run does to it
 }
 
-// A Timing is how long one stage took.
+// A Timing is how long one stage took, or a part of one.
 type Timing struct {
-	Stage string
-	Took  time.Duration
+	Stage  string
+	Within string // the stage whose time has this in it, "" for a stage of its own
+	Took   time.Duration
+}
+
+// name is what people see.
+func (t Timing) name() string {
+	if t.Within == "" {
+		return t.Stage
+	}
+	return t.Stage + ", in " + t.Within
 }
 
 // A receipt is what receipt.json holds.
@@ -94,6 +103,7 @@ type receiptTag struct {
 
 type receiptDuration struct {
 	Stage   string  `json:"stage"`
+	Within  string  `json:"within,omitempty"` // the stage whose seconds have these in them
 	Seconds float64 `json:"seconds"`
 }
 
@@ -111,7 +121,7 @@ func (r Run) receipt() receipt {
 		out.Tags = append(out.Tags, receiptTag{t, r.Pushed})
 	}
 	for _, t := range r.Timings {
-		out.Timings = append(out.Timings, receiptDuration{t.Stage, t.Took.Round(time.Millisecond).Seconds()})
+		out.Timings = append(out.Timings, receiptDuration{t.Stage, t.Within, t.Took.Round(time.Millisecond).Seconds()})
 	}
 	return out
 }

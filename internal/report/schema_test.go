@@ -65,7 +65,7 @@ func hugeNames() Run {
 	run.Layers[0].Instruction, run.Layers[0].Platform = long, long
 	run.Error, run.Dockerfile, run.Commit, run.Category, run.Engine = long, long, long, long, long
 	run.Tags, run.Findings.Image.Platforms = []string{long}, []string{long, "linux/arm64"}
-	run.Timings = append(run.Timings, Timing{long, time.Second})
+	run.Timings = append(run.Timings, Timing{long, long, time.Second})
 	return run
 }
 

@@ -51,7 +51,7 @@ func (r Run) summary() string {
 	if len(r.Timings) > 0 {
 		b.WriteString("\n## Time\n\n| stage | seconds |\n|---|---:|\n")
 		for _, t := range r.Timings {
-			fmt.Fprintf(&b, "| %s | %.1f |\n", code(t.Stage, maxPathShown), t.Took.Round(100*time.Millisecond).Seconds())
+			fmt.Fprintf(&b, "| %s | %.1f |\n", code(t.name(), maxPathShown), t.Took.Round(100*time.Millisecond).Seconds())
 		}
 	}
 	return b.String()
