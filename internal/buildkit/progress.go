@@ -37,6 +37,16 @@ type Output struct {
 	trace *trace            // is told of the steps; nil for nobody
 }
 
+// Labelled puts a name before those of the steps, where several builds are shown
+// at once: as lines then, since one terminal shows one display.
+func (o Output) Labelled(name string) Output {
+	o.label = name + " "
+	if o.Progress != "rawjson" && o.Progress != "quiet" {
+		o.Progress = "plain"
+	}
+	return o
+}
+
 func (o Output) display() (progressui.Display, error) {
 	d, err := progressui.NewDisplay(o.W, progressui.DisplayMode(o.Progress))
 	if err != nil {
