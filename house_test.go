@@ -64,6 +64,7 @@ var layers = map[string]layer{
 // here may be imported by nobody: a new dependency is a decision.
 var importers = map[string][]string{
 	"filippo.io/age":                         {"internal/source"},
+	"github.com/compose-spec/compose-go":     {"internal/source"}, // Compose files as docker compose reads them
 	"github.com/aws/aws-sdk-go-v2/aws":       {"internal/source"}, // credentials as sops' KMS key takes them
 	"github.com/hashicorp/vault/api":         {"internal/source"}, // the login whose token sops' Vault key takes
 	"github.com/containerd/containerd":       {"internal/buildkit", "internal/image"},

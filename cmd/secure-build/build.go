@@ -36,6 +36,9 @@ func (a *app) buildCommand() *cobra.Command {
 		Example: examples,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.fence()
+			if len(opts.list("compose")) > 0 {
+				return a.buildServices(cmd.Context(), opts, args)
+			}
 			if where := opts.text("context"); len(args) == 0 && where != "" {
 				args = []string{where}
 			}
@@ -71,6 +74,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(err)
 	b.request, err = a.readDockerfile(o, buildContext)
 	check(err)
+	b.useService(o)
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
 	check(b.readRequest(o))
 	check(b.readOutputs(o))
@@ -108,7 +112,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 func (a *app) withStdout(w io.Writer) *app {
 	return &app{
 		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, terminal: a.terminal, getenv: a.getenv,
-		ci: a.ci, platform: a.platform, shown: a.shown,
+		ci: a.ci, platform: a.platform, shown: a.shown, service: a.service, password: a.password,
 	}
 }
 

@@ -31,7 +31,7 @@ func (s secrets) shed() error {
 	}
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
-		if !named(name, names) || named(name, loginVariables) {
+		if !listed(name, names) || listed(name, loginVariables) {
 			continue
 		}
 		if err := os.Unsetenv(name); err != nil {
@@ -41,8 +41,8 @@ func (s secrets) shed() error {
 	return nil
 }
 
-// named says whether a list has a variable, by its name or its beginning.
-func named(name string, list []string) bool {
+// listed says whether a list has a variable, by its name or its beginning.
+func listed(name string, list []string) bool {
 	return slices.ContainsFunc(list, func(item string) bool {
 		prefix, ok := strings.CutSuffix(item, "*")
 		return name == item || ok && strings.HasPrefix(name, prefix)

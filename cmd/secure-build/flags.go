@@ -9,6 +9,7 @@ import (
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/platform"
+	"github.com/org/secure-build/internal/source"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -19,6 +20,8 @@ type options struct {
 	table  []config.Option
 	flags  *pflag.FlagSet
 	getenv func(string) string
+
+	service *source.Service // of a Compose file, whose options count where no flag is given; or nil
 }
 
 // register makes the flags of a table.
@@ -39,7 +42,7 @@ func register(cmd *cobra.Command, table []config.Option, getenv func(string) str
 		}
 	}
 	cmd.SetUsageFunc(func(c *cobra.Command) error { return usage(c, table) })
-	return options{table, fs, getenv}
+	return options{table: table, flags: fs, getenv: getenv}
 }
 
 // list is a flag that may be given many times; each value is taken as it is
@@ -85,10 +88,22 @@ func (o options) text(flag string) string {
 	if v, ok := o.env(flag); ok || !o.flagged(flag) {
 		return v
 	}
+	if o.service != nil && o.service.Texts[flag] != "" && !o.flags.Changed(flag) {
+		return o.service.Texts[flag]
+	}
 	return o.flags.Lookup(flag).Value.String()
 }
 
+// list is what the service has, and then what was given here, which counts where
+// the last one does.
 func (o options) list(flag string) []string {
+	if o.service != nil {
+		return slices.Concat(o.service.Lists[flag], o.given(flag))
+	}
+	return o.given(flag)
+}
+
+func (o options) given(flag string) []string {
 	v, ok := o.env(flag)
 	if !ok && o.flagged(flag) {
 		return o.flags.Lookup(flag).Value.(*list).items
@@ -101,6 +116,9 @@ func (o options) list(flag string) []string {
 
 func (o options) bool(flag string) (bool, error) {
 	v, ok := o.env(flag)
+	if !ok && o.service != nil && o.service.Bools[flag] && !o.flags.Changed(flag) {
+		return true, nil
+	}
 	if !ok {
 		return o.flags.GetBool(flag)
 	}

@@ -51,13 +51,20 @@ func (b *build) login(o options) error {
 	return nil
 }
 
+// passwordLine reads it once, for all services of a Compose file.
 func (b *build) passwordLine() (string, error) {
+	if b.password != nil && *b.password != "" {
+		return *b.password, nil
+	}
 	line, err := bufio.NewReader(io.LimitReader(b.stdin, 1<<16)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("reading the registry's password: %w", err)
 	}
 	if line = strings.TrimRight(line, "\r\n"); line == "" {
 		return "", hint.Wrap(errors.New("reading the registry's password: standard input is empty"), "printf %%s \"$PASSWORD\" | secure-build build …")
+	}
+	if b.password != nil {
+		*b.password = line
 	}
 	return line, nil
 }

@@ -150,6 +150,8 @@ type app struct {
 	platform       platform.Platform
 	shown          *shown    // what the CI was told so far
 	seen           ruleNames // of patterns that found something
+	service        string    // of a Compose file, which its messages begin with; or ""
+	password       *string   // of the registry, once it was read from standard input
 	notes          []string  // warnings about secrets that are not masked yet
 }
 
@@ -161,10 +163,10 @@ func exitCode(err error) int {
 		return int(command)
 	case err == nil:
 		return exitOK
-	case errors.Is(err, buildkit.ErrContract):
-		return exitContract
 	case errors.As(err, &leak) && leak.verdict == finding.Leaked, errors.Is(err, errVariables):
 		return exitLeaked
+	case errors.Is(err, buildkit.ErrContract):
+		return exitContract
 	}
 	return exitError
 }

@@ -23,6 +23,9 @@ func (b *build) output() (_ buildkit.Output, done func() error) {
 		NewLog:   func(dst io.Writer) buildkit.LogWriter { return b.redactor.Writer(dst, redact.Immediately()) },
 		Warn:     b.warn,
 	}
+	if b.fleet != nil {
+		return out.Labelled(b.service), func() error { return nil }
+	}
 	if b.terminal == nil {
 		return out, func() error { return nil }
 	}

@@ -22,7 +22,13 @@ import (
 // in the files that docker buildx build writes too. Those say that there is an
 // image to go on with, so they are written for a clean one only.
 func (b *build) report(res pipeline.Result) error {
-	err := errors.Join(b.say(b.summary(res), b.index, b.reportDir), b.outputs(res))
+	if b.service != "" {
+		fmt.Fprintf(b.stdout, "service %s:\n", b.service)
+	}
+	err := b.say(b.summary(res), b.index, b.reportDir)
+	if b.fleet == nil || len(b.fleet.builds) == 1 { // of several, none is the one
+		err = errors.Join(err, b.outputs(res))
+	}
 	if res.Report.Verdict == finding.Clean {
 		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
 		if err := errors.Join(b.layout.Keep(), b.book.Trim()); err != nil {

@@ -142,7 +142,11 @@ func (a *app) mask(set secret.Set) (*index.Index, error) {
 }
 
 func (a *app) warn(format string, args ...any) {
-	fmt.Fprintf(a.stderr, "secure-build: warning: %s\n", fmt.Sprintf(format, args...))
+	about := ""
+	if a.service != "" {
+		about = "service " + a.service + ": "
+	}
+	fmt.Fprintf(a.stderr, "secure-build: warning: %s%s\n", about, fmt.Sprintf(format, args...))
 }
 
 // oneContext is the argument of build and check.

@@ -48,6 +48,9 @@ type build struct {
 	reportDir    string
 	archive      io.Writer // where an output to "-" goes
 
+	fleet    *fleet   // the other services of a Compose file; nil for none
+	composed []string // folders of the Compose files
+
 	checked buildkit.Checked
 	set     secret.Set
 	index   *index.Index
@@ -85,6 +88,13 @@ func (b *build) check(ctx context.Context) (err error) {
 }
 
 func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
+	if b.fleet != nil {
+		return b.set, nil // by the fleet, whose services look for one another's secrets
+	}
+	return b.decryptOwn(ctx)
+}
+
+func (b *build) decryptOwn(ctx context.Context) (secret.Set, error) {
 	defer b.times.start("decrypt")()
 	set, err := b.load(ctx, b.secrets)
 	if err == nil {
@@ -99,6 +109,10 @@ func (b *build) decrypt(ctx context.Context) (secret.Set, error) {
 
 func (b *build) mask(set secret.Set) (err error) {
 	b.set = set
+	if b.fleet != nil { // everything is masked already
+		b.index = index.Compile(set)
+		return b.values(b.secrets, b.request, b.checked, set, b.index)
+	}
 	if b.index, err = b.app.mask(set); err != nil {
 		return err
 	}
@@ -149,7 +163,10 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		b.warn("the Dockerfile asks for version %s of its language; this BuildKit's own frontend reads it, which knows %s", asked, known)
 	}
 	out, flush := b.output()
-	end := b.section("build")
+	end := func() {}
+	if b.fleet == nil { // sections do not overlap
+		end = b.section("build")
+	}
 	res, err := b.solve(ctx, out)
 	err = errors.Join(err, flush())
 	end()
@@ -165,8 +182,12 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 }
 
 // connect finds the daemon.
-func (b *build) connect(ctx context.Context) error {
+func (b *build) connect(ctx context.Context) (err error) {
 	defer b.times.start("engine")()
+	if b.fleet != nil {
+		b.engine, err = b.fleet.share(ctx, b)
+		return err
+	}
 	self, err := os.Executable()
 	if err == nil {
 		err = b.shed()
@@ -250,7 +271,7 @@ func (b *build) shred() error {
 	if b.layout != nil {
 		errs = append(errs, b.layout.Remove())
 	}
-	if b.engine != nil {
+	if b.engine != nil && b.fleet == nil {
 		b.purge()
 		errs = append(errs, b.engine.Close())
 	}

@@ -27,6 +27,10 @@ func (b *build) decide() (err error) {
 			folders = append(folders, dir)
 		}
 	}
+	if b.request.Remote() && len(b.composed) > 0 {
+		folders = folders[1:] // what is fetched is whatever the Compose file says
+	}
+	folders = append(folders, b.composed...)
 	b.may, err = source.Decide(b.sources, folders...)
 	if !b.may.Push {
 		b.push, b.caches = false, nil

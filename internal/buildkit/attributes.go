@@ -110,6 +110,9 @@ func (r Request) agents() (session.Attachable, error) {
 // dockerfile is the path of the Dockerfile, whose name may be in lower case
 // where nobody has named it, as in buildx.
 func (r Request) dockerfile() string {
+	if r.Inline != "" {
+		return "Dockerfile"
+	}
 	if r.Dockerfile != "" {
 		return r.Dockerfile
 	}

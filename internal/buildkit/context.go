@@ -16,9 +16,11 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/ociindex"
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
+	"github.com/moby/buildkit/util/staticfs"
 	"github.com/opencontainers/go-digest"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/tonistiigi/fsutil"
+	fstypes "github.com/tonistiigi/fsutil/types"
 )
 
 // Remote says whether the daemon fetches the context, from git or by HTTP. A
@@ -100,6 +102,10 @@ func (r Request) inputs(opt *client.SolveOpt) error {
 		return nil
 	}
 	switch {
+	case r.Inline != "":
+		if err := r.inline(opt, local); err != nil {
+			return err
+		}
 	case !r.Remote():
 		abs, err := filepath.Abs(r.Context)
 		if err != nil {
@@ -127,6 +133,24 @@ func (r Request) inputs(opt *client.SolveOpt) error {
 		}
 	}
 	return nil
+}
+
+// inline serves a Dockerfile that is no file, from memory: what its variables
+// have put into it must not be on a disk.
+func (r Request) inline(opt *client.SolveOpt, local func(name, dir, what string) error) error {
+	dockerfile := staticfs.NewFS()
+	dockerfile.Add("Dockerfile", &fstypes.Stat{Path: "Dockerfile", Mode: 0o600, Size: int64(len(r.Inline))}, []byte(r.Inline))
+	opt.LocalMounts["dockerfile"], opt.FrontendAttrs["filename"] = dockerfile, "Dockerfile"
+	if r.Remote() {
+		opt.FrontendAttrs["context"], opt.FrontendAttrs["dockerfilekey"] = r.Context, "dockerfile"
+		return nil
+	}
+	abs, err := filepath.Abs(r.Context)
+	if err != nil {
+		return err
+	}
+	opt.SharedKey = sharedKey(abs)
+	return local("context", r.Context, "the build context")
 }
 
 func (r Request) named(opt *client.SolveOpt, local func(name, dir, what string) error, name, where string) error {

@@ -225,6 +225,12 @@ func readDockerfile(req Request) ([]byte, error) {
 	if !fi.IsDir() {
 		return nil, hint.Wrap(fmt.Errorf("reading the build context: %s is not a folder", req.Context), "CONTEXT is the folder that COPY reads from; name the Dockerfile with --file")
 	}
+	if req.Inline != "" {
+		if len(req.Inline) > maxDockerfile {
+			return nil, fmt.Errorf("reading the Dockerfile: it is larger than %d bytes", maxDockerfile)
+		}
+		return []byte(req.Inline), nil
+	}
 	name := req.dockerfile()
 	f, err := os.Open(name)
 	if err != nil {

@@ -54,6 +54,7 @@ type Engine struct {
 	root      string    // of the state of a private daemon
 	node      string    // BUILDER/NODE, if buildx knows it
 	platforms []string  // that it was named for; none for any
+	shared    bool      // other builds of this run are on it too
 	others    []*Engine // the other builders of this build
 	pulse     pulse     // zero for the usual one
 }
@@ -229,6 +230,18 @@ func (e *Engine) String() string {
 		text += ", " + other.String()
 	}
 	return text
+}
+
+// Share returns the engine for one of several builds that run on it at the same
+// time. Each has a trace of its own; only the first engine is to be closed.
+func (e *Engine) Share() *Engine {
+	one := *e
+	one.shared = true
+	one.others = nil
+	for _, other := range e.others {
+		one.others = append(one.others, other.Share())
+	}
+	return &one
 }
 
 // Close ends the connection, and the daemon if it is ours.

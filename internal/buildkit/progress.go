@@ -38,6 +38,16 @@ type Output struct {
 	packs *packing          // is told of the layers that are packed; nil for nobody
 }
 
+// Labelled puts a name before those of the steps, where several builds are shown
+// at once: as lines then, since one terminal shows one display.
+func (o Output) Labelled(name string) Output {
+	o.label = name + " "
+	if o.Progress != "rawjson" && o.Progress != "quiet" {
+		o.Progress = "plain"
+	}
+	return o
+}
+
 func (o Output) display() (progressui.Display, error) {
 	d, err := progressui.NewDisplay(o.W, progressui.DisplayMode(o.Progress))
 	if err != nil {

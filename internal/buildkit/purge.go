@@ -17,6 +17,7 @@ import (
 type trace struct {
 	began  time.Time
 	before map[string]bool // ids of the records that were there; nil on a daemon of ours
+	shared bool            // by several builds of one run, which a time does not tell apart
 
 	mu    sync.Mutex
 	names map[string]bool // of steps, and "from exec COMMAND"
@@ -24,7 +25,7 @@ type trace struct {
 
 // begin notes what a daemon that others use too has in its cache already.
 func (e *Engine) begin(ctx context.Context) (*trace, error) {
-	t := &trace{began: time.Now(), names: map[string]bool{}}
+	t := &trace{began: time.Now(), shared: e.shared, names: map[string]bool{}}
 	if e.stop != nil { // ours alone
 		return t, nil
 	}
@@ -62,7 +63,7 @@ func (t *trace) of(r *client.UsageInfo) bool {
 	_, exec, isExec := strings.Cut(r.Description, " from exec ")
 	same := t.names[r.Description] || isExec && t.names["from exec "+exec]
 	if t.before == nil {
-		return same || r.CreatedAt.After(t.began)
+		return same || !t.shared && r.CreatedAt.After(t.began)
 	}
 	return same && !t.before[r.ID]
 }

@@ -76,7 +76,7 @@ func (e *Engine) together(ctx context.Context, req Request, out Output) (Result,
 			own, shown := req, out
 			own.Platforms = s.platforms
 			if len(shares) > 1 {
-				shown.label = strings.Join(s.platforms, ",") + " "
+				shown.label = out.label + strings.Join(s.platforms, ",") + " "
 			}
 			results[i], err = one.Solve(ctx, own, shown)
 			s.engine.trace = one.trace

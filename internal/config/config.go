@@ -145,6 +145,8 @@ var engine = []Option{
 var Build = slices.Concat(secrets, inputs, keyless, dockerfile, scan, []Option{rescan}, []Option{
 	{Flag: "context", Kind: String, Arg: "CONTEXT", Group: GroupBuild, EnvOnly: true, Usage: "the build context where the argument is left out"},
 	contexts,
+	{Flag: "compose", Kind: List, Arg: "FILE", Group: GroupBuild, Usage: "Compose file to take contexts, options and secrets from; several are merged, as with docker compose -f"},
+	{Flag: "service", Kind: List, Arg: "NAME", Group: GroupBuild, Usage: "service of the Compose file to build (default: all that have a build)"},
 	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupBuild, Usage: "name of the image, such as registry.example.com/team/app:1.2"},
 	{Flag: "label", Kind: List, Arg: "NAME=VALUE", Group: GroupBuild, Usage: "label of the image"},
 	platform,

@@ -14,6 +14,9 @@ import (
 
 func (l *loader) loadEnv(set *secret.Set, ref Ref) error {
 	if !l.opts.hasEnv(ref.env) {
+		if value, ok := l.opts.dotenv[ref.env]; ok {
+			return add(set, secret.New(ref.id, ref.String(), []byte(value)))
+		}
 		return l.opts.unset(ref)
 	}
 	return add(set, secret.New(ref.id, ref.String(), []byte(l.opts.env(ref.env))))

@@ -46,6 +46,8 @@ type Options struct {
 	// identity.
 	Keyless Keyless
 
+	dotenv map[string]string // variables that are secrets of a Compose file, from its .env
+
 	gcpSTS, gcpIAM string // where tests have Google's services
 }
 

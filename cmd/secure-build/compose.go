@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/source"
+)
+
+// alone are options that mean one image.
+var alone = []string{"target", "metadata-file", "iidfile"}
+
+// services reads the Compose files, and holds them against the options that
+// they answer themselves.
+func (a *app) services(ctx context.Context, o options, args []string) ([]source.Service, error) {
+	where := append(slices.Clone(args), o.text("context"))
+	if slices.ContainsFunc(where, func(c string) bool { return c != "" && c != "." }) || len(args) > 1 {
+		return nil, hint.Wrap(errors.New("--compose and a CONTEXT: the Compose file says what each service's context is"), "leave CONTEXT out")
+	}
+	if o.text("file") != "" {
+		return nil, hint.Wrap(errors.New("--compose and --file: the Compose file says which Dockerfile each service has"), "leave --file out")
+	}
+	all, err := source.Compose(ctx, o.list("compose"), o.list("service"), source.Options{})
+	if err != nil || len(all) == 1 {
+		return all, err
+	}
+	for _, flag := range alone {
+		if o.text(flag) != "" {
+			return nil, hint.Wrap(fmt.Errorf("--%s is for one image, and there are %d services", flag, len(all)), "build one with --service %s", all[0].Name)
+		}
+	}
+	if len(o.list("tag")) > 0 {
+		return nil, hint.Wrap(fmt.Errorf("--tag is for one image, and there are %d services", len(all)), "write image: or build.tags into the Compose file")
+	}
+	outputs, err := buildkit.ParseOutputs(o.list("output"))
+	for _, t := range outputs.Targets {
+		if t.Dest != "" || t.Name != "" {
+			return nil, hint.Wrap(fmt.Errorf("--output with a place is for one image, and there are %d services", len(all)), "--push and --load take them all")
+		}
+	}
+	if method := o.text("call"); method != "build" {
+		return nil, hint.Wrap(fmt.Errorf("--call=%s is for one image, and there are %d services", method, len(all)), "ask for one with --service %s", all[0].Name)
+	}
+	return all, err
+}
+
+// newService is newBuild for a service of a Compose file.
+func (f *fleet) newService(o options, s source.Service, reportDir string) (*build, error) {
+	o.service = &s
+	if reportDir != "" {
+		s.Texts["report-dir"] = filepath.Join(reportDir, s.Name)
+	}
+	one := f.app.withStdout(f.app.stdout)
+	one.service, one.terminal = s.Name, nil
+	for _, w := range s.Warnings {
+		one.warn("%s", w)
+	}
+	b, err := one.newBuild(o, s.Context)
+	if err != nil {
+		return nil, named(s.Name, err)
+	}
+	b.fleet = f
+	if b.reportDir = s.Texts["report-dir"]; b.reportDir != "" {
+		if err := os.MkdirAll(filepath.Dir(b.reportDir), 0o755); err != nil {
+			return nil, fmt.Errorf("making the report folder: %w", err)
+		}
+	}
+	return b, named(s.Name, b.external(s))
+}
+
+// useService takes over what is no option. It does nothing without a service.
+func (b *build) useService(o options) {
+	if o.service == nil {
+		return
+	}
+	b.request.Inline = o.service.Inline
+	b.refs = append(b.refs, o.service.Refs...)
+	b.sources = o.service.Options(b.sources)
+	for _, name := range o.given("compose") {
+		b.composed = append(b.composed, filepath.Dir(name))
+	}
+}
+
+// external holds a service's external secrets against those that the flags name.
+func (b *build) external(s source.Service) error {
+	var errs []error
+	given := map[string]bool{}
+	for _, ref := range b.refs {
+		ids, err := source.Names(ref, b.sources)
+		errs = append(errs, err)
+		for _, id := range ids {
+			given[id] = true
+		}
+	}
+	for id, name := range s.External {
+		if !given[id] && !slices.Contains(b.optional, id) {
+			errs = append(errs, hint.Wrap(fmt.Errorf("%w: the secret %q of the Compose file is external, and nothing here gives %q", buildkit.ErrContract, name, id),
+				"give it with --secret id=%s,… or --sops %s=FILE#KEY", id, id))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// named puts a service's name before each of its errors.
+func named(service string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var all []error
+	for _, e := range flatten(err) {
+		all = append(all, fmt.Errorf("service %s: %w", service, e))
+	}
+	return errors.Join(all...)
+}
