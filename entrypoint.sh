@@ -78,7 +78,13 @@ intact() { # FILE NAME: whether the file is what the release calls so
   [ "$(sha256 "$1")" = "$(checksum "$2")" ]
 }
 
-fetch() { # URL FILE
+# What no program that we start on the way has a use for.
+secrets='SECURE_BUILD_SECRET_VALUES SECURE_BUILD_GITHUB_TOKEN SECURE_BUILD_REGISTRY_PASSWORD SOPS_AGE_KEY VAULT_TOKEN
+  ACTIONS_RUNTIME_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN'
+
+fetch() ( # URL FILE
+  # shellcheck disable=SC2086 # names
+  unset $secrets
   if has curl; then
     curl --fail --silent --show-error --location --retry 3 --connect-timeout 20 --output "$2" -- "$1"
   elif has wget; then
@@ -86,7 +92,7 @@ fetch() { # URL FILE
   else
     fail "nothing here can fetch $1" 'install curl or wget'
   fi
-}
+)
 
 # Downloads the release to the folder $1 and leaves the binary there.
 download() { # FOLDER VERSION
@@ -144,7 +150,8 @@ built() {
   case $ref in *[!A-Za-z0-9._/-]*) ref=source ;; esac # it becomes a linker's flag
   prepare "$here/bin"
   say 'building it with Go, since checksums.txt names no release for this system'
-  (cd "$here" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOWORK=off \
+  # shellcheck disable=SC2086 # names
+  (unset $secrets && cd "$here" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false GOWORK=off \
     go build -trimpath -ldflags "-s -w -X main.version=$ref" -o "$scratch/secure-build$exe" ./cmd/secure-build) >&2 ||
     fail 'building secure-build with Go failed' 'what go build said is above; a release (org/secure-build@v1) needs no Go'
   keep

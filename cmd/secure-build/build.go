@@ -79,7 +79,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(b.readRequest(o))
 	check(b.readOutputs(o))
 	check(b.readToken(o))
-	b.archive = a.stdout
+	b.archive = a.plain
 	if b.request.Outputs.ToStdout() { // which is then for the archive alone
 		b.app = a.withStdout(a.stderr)
 	}
@@ -111,7 +111,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 // withStdout is the app with what it says on standard output going to w.
 func (a *app) withStdout(w io.Writer) *app {
 	return &app{
-		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, terminal: a.terminal, getenv: a.getenv,
+		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, plain: a.plain, terminal: a.terminal, getenv: a.getenv,
 		ci: a.ci, platform: a.platform, shown: a.shown, service: a.service, password: a.password,
 	}
 }

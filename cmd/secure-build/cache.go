@@ -92,7 +92,10 @@ func (b *build) cacheOne(ctx context.Context, r *finding.Report, c cacheTo, stag
 	s, ok := stages[c.Staged()]
 	if !ok {
 		var err error
-		if s, err = b.stage(ctx, c.Cache, strconv.Itoa(len(stages))); err != nil {
+		if s, err = b.stage(ctx, c.Cache, strconv.Itoa(len(stages))); errors.Is(err, buildkit.ErrNoCache) {
+			b.warn("the cache %s was not written: nothing in this build can be cached", c)
+			return nil
+		} else if err != nil {
 			return err
 		}
 		stages[c.Staged()] = s

@@ -76,7 +76,7 @@ func (b *build) outputs(res pipeline.Result) error {
 	}
 	if rep.Verdict == finding.Clean {
 		out = append(out, [2]string{"digest", res.Image.Digest}, [2]string{"imageid", imageID(res.Image)})
-		if gitlab && res.Pushed && len(b.tags) > 0 {
+		if gitlab && res.Pushed && b.push && len(b.tags) > 0 {
 			out = append(out, [2]string{"image", b.tags[0].Repository.Name() + "@" + res.Image.Digest})
 		}
 		// GitLab has files for it (--metadata-file), and no place for JSON in a variable.

@@ -8,7 +8,7 @@ import (
 
 // keyVariables let who has them decrypt. No program that runs after decryption
 // has a use for them.
-var keyVariables = []string{"SOPS_*", "VAULT_TOKEN", "GOOGLE_CREDENTIALS", "ACTIONS_ID_TOKEN_REQUEST_*"}
+var keyVariables = []string{"SOPS_*", "VAULT_TOKEN", "GOOGLE_CREDENTIALS", "ACTIONS_ID_TOKEN_REQUEST_*", "ACTIONS_RUNTIME_TOKEN"}
 
 // loginVariables are what credential helpers and kubectl log in with by
 // themselves (docker-credential-ecr-login, say). They stay, even if a secret is

@@ -83,7 +83,7 @@ func realMain() int {
 	buildkit.Quiet(io.Discard)
 	log.SetOutput(io.Discard) // what other libraries log, such as the end of a session
 
-	a := &app{shown: &shown{}, redactor: red, stdin: os.Stdin, stdout: stdout, stderr: stderr, terminal: terminal(os.Stderr), getenv: guardedEnv()}
+	a := &app{shown: &shown{}, redactor: red, stdin: os.Stdin, stdout: stdout, stderr: stderr, plain: os.Stdout, terminal: terminal(os.Stderr), getenv: guardedEnv()}
 	if platform.Detect(os.Getenv) != platform.Terminal {
 		a.terminal = nil // a log, which some runners write by way of one
 	}
@@ -144,7 +144,8 @@ type app struct {
 	redactor       *redact.Redactor
 	stdin          io.Reader
 	stdout, stderr io.Writer
-	terminal       *os.File // stderr, if it is a terminal
+	plain          io.Writer // past the redactor: for an archive with a verdict, whose every byte counts
+	terminal       *os.File  // stderr, if it is a terminal
 	getenv         func(string) string
 	ci             platform.Options // of platform
 	platform       platform.Platform

@@ -23,7 +23,9 @@ func (b *build) decide() (err error) {
 		folders = append(folders, b.request.Dockerfile)
 	}
 	for _, dir := range b.request.Contexts {
-		if fi, err := os.Stat(dir); err == nil && fi.IsDir() {
+		fi, err := os.Stat(dir)
+		image := strings.HasPrefix(dir, "docker-image://") || strings.HasPrefix(dir, "oci-layout://") || strings.HasPrefix(dir, "target:")
+		if err == nil && fi.IsDir() || !image { // what is fetched is of a commit that cannot be told
 			folders = append(folders, dir)
 		}
 	}

@@ -63,7 +63,7 @@ func ParseCacheTo(text string, getenv func(string) string) (Cache, error) {
 func parseCache(text string, getenv func(string) string, needs func(string) []string) (Cache, error) {
 	fields, err := csv.NewReader(strings.NewReader(text)).Read()
 	if err != nil {
-		return Cache{}, fmt.Errorf("%q: %w", text, err)
+		return Cache{}, fmt.Errorf("taking it apart: %w", err) // without its text, which may hold a login
 	}
 	if len(fields) == 1 && !strings.Contains(fields[0], "=") {
 		return Cache{"registry", map[string]string{"ref": fields[0]}}, nil

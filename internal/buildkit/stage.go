@@ -48,6 +48,9 @@ func (c Cache) stage(dir string) map[string]string {
 func (e *Engine) Stage(ctx context.Context, req Request, c Cache, dir string, out Output) (ocispecs.Descriptor, error) {
 	resp, err := e.again(ctx, req, []client.CacheOptionsEntry{{Type: "local", Attrs: c.stage(dir)}}, out)
 	var desc ocispecs.Descriptor
+	if err == nil && resp.ExporterResponse["cache.manifest"] == "" {
+		return desc, ErrNoCache
+	}
 	if err == nil {
 		err = json.Unmarshal([]byte(resp.ExporterResponse["cache.manifest"]), &desc)
 	}
@@ -56,6 +59,10 @@ func (e *Engine) Stage(ctx context.Context, req Request, c Cache, dir string, ou
 	}
 	return desc, nil
 }
+
+// ErrNoCache says that no step of a build made a layer, so that there is nothing
+// to cache (BuildKit's cache/remotecache: "skipping cache export for empty result").
+var ErrNoCache = errors.New("staging the cache: nothing in this build can be cached")
 
 // Publish lets the daemon write the cache itself, for the services that only
 // it has a client of. What it writes was staged and scanned before. So that

@@ -64,7 +64,7 @@ func (e *Engine) together(ctx context.Context, req Request, out Output) (Result,
 	if len(shares) > 1 && out.Progress != "rawjson" && out.Progress != "quiet" {
 		out.Progress = "plain" // one terminal shows one display
 	}
-	if slices.ContainsFunc(req.CacheTo, func(c Cache) bool { return c.Type != "inline" }) && len(shares) > 1 {
+	if slices.ContainsFunc(req.CacheTo, func(c Cache) bool { return c.Type != "inline" }) {
 		return Result{}, hint.Wrap(errors.New("reading --cache-to: a cache is of one builder, and there are several"), "--cache-to type=inline, or one --builder")
 	}
 	results := make([]Result, len(shares))

@@ -1,8 +1,11 @@
 package scan
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
-	"errors"
+	"io"
+	"sync"
 	"time"
 
 	"github.com/org/secure-build/internal/finding"
@@ -55,12 +58,15 @@ func (m memo) record(digest string) *record {
 // there is more to say is read again.
 const maxMemo = 60 << 10
 
-// recall takes the records of layers that need not be read again. What came
-// through Blob is read already.
-func (s *Scanner) recall(g *graph) {
+// recall takes the records of layers that need not be searched again. What came
+// through Blob is read already. The others lay on a disk since somebody searched
+// them, so a record counts for those bytes only that still have the digest (I4).
+func (s *Scanner) recall(g *graph, open func(digest string) (io.ReadCloser, error)) {
 	if s.memory == nil {
 		return
 	}
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, 2)
 	for _, ref := range g.refs {
 		if ref.layer < 0 || s.record(ref.Digest) != nil {
 			continue
@@ -70,29 +76,45 @@ func (s *Scanner) recall(g *graph) {
 		if !ok || json.Unmarshal(data, &m) != nil || m.At == "" {
 			continue
 		}
-		s.keep(m.record(ref.Digest))
+		wait.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			if intact(ref.Digest, open) {
+				s.keep(m.record(ref.Digest))
+			}
+		})
 	}
+	wait.Wait()
 }
 
-// remember puts the harmless layers of this run into the memory.
-func (s *Scanner) remember(g *graph) error {
+// intact says whether a blob has its digest.
+func intact(digest string, open func(digest string) (io.ReadCloser, error)) bool {
+	r, err := open(digest)
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	sum := sha256.New()
+	_, err = io.Copy(sum, r)
+	return err == nil && digest == "sha256:"+hex.EncodeToString(sum.Sum(nil))
+}
+
+// remember puts the harmless layers of this run into the memory. Where that
+// cannot be written, the next run reads them again, and that is all.
+func (s *Scanner) remember(g *graph) {
 	if s.memory == nil || len(s.missed) > 0 {
-		return nil
+		return
 	}
 	now := time.Now().UTC().Format(time.RFC3339)
-	var errs []error
 	for _, ref := range g.refs {
 		rec := s.record(ref.Digest)
 		if ref.layer < 0 || rec == nil || rec.recalled != "" || !rec.harmless() {
 			continue
 		}
-		data, err := json.Marshal(rec.memo(now))
-		if err == nil && len(data) <= maxMemo {
-			err = s.memory.Put(ref.Digest, data)
+		if data, err := json.Marshal(rec.memo(now)); err == nil && len(data) <= maxMemo {
+			_ = s.memory.Put(ref.Digest, data)
 		}
-		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
 }
 
 // harmless says that everything was read, and that no known value is in it.

@@ -60,7 +60,7 @@ func (s *Scanner) report(ctx context.Context, root Descriptor, open func(digest 
 	if failure := s.selfTestFailure(); failure != "" {
 		g.fail(root.Digest, "%s", failure)
 	}
-	s.recall(g)
+	s.recall(g, open)
 	s.scanRest(ctx, g, open)
 	if err := ctx.Err(); err != nil {
 		return rep, fmt.Errorf("scanning %s: %w", s.redact(root.Digest), err)
@@ -93,7 +93,8 @@ func (s *Scanner) report(ctx context.Context, root Descriptor, open func(digest 
 	}
 	s.tidy(&rep)
 	rep.Judge()
-	return rep, s.remember(g)
+	s.remember(g)
+	return rep, nil
 }
 
 // scanRest reads the blobs that nobody handed to Blob, or whose bytes came only
