@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -118,15 +119,33 @@ func TestHangingPurge(t *testing.T) {
 	e.pulse = pulse{every: 50 * time.Millisecond, within: 300 * time.Millisecond, most: time.Second}
 	e.trace = &trace{began: time.Now(), names: map[string]bool{}}
 	pid := processOf(t, cache)
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, pid)
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := e.Purge(ctx); !errors.Is(err, errHangs) {
 		t.Errorf("got %v, want that it hangs", err)
 	}
+}
+
+// stop stops a process, and returns when none of its threads runs any more: the
+// signal takes its time, and a daemon could answer meanwhile.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		runs := slices.ContainsFunc(threads, func(name string) bool {
+			stat, err := os.ReadFile(name)
+			return err == nil && !bytes.Contains(stat, []byte(") T "))
+		})
+		if len(threads) > 0 && !runs {
+			return
+		}
+	}
+	t.Fatal("the process does not stop")
 }
 
 // TestSilentSocket: a socket that takes connections and never answers is no
