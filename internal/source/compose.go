@@ -69,12 +69,27 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 	var errs []error
 	for _, svc := range chosen {
 		s, err := newService(project, svc, opts)
-		if err != nil {
-			err = fmt.Errorf("service %s: %w", svc.Name, err)
+		for _, e := range each(err) {
+			errs = append(errs, fmt.Errorf("service %s: %w", svc.Name, e))
 		}
-		all, errs = append(all, s), append(errs, err)
+		all = append(all, s)
 	}
 	return all, errors.Join(errs...)
+}
+
+// each takes joined errors apart.
+func each(err error) (all []error) {
+	many, ok := err.(interface{ Unwrap() []error })
+	switch {
+	case err == nil:
+		return nil
+	case !ok:
+		return []error{err}
+	}
+	for _, e := range many.Unwrap() {
+		all = append(all, each(e)...)
+	}
+	return all
 }
 
 // loadProject reads with variables put in, by the environment and .env. The
@@ -96,7 +111,9 @@ func loadProject(ctx context.Context, paths, environ []string) (project *types.P
 		if o != nil {
 			known = o.Environment
 		}
-		return nil, hint.Wrap(fmt.Errorf("reading the Compose file: %s", unvalued(err.Error(), known, filepath.Dir(paths[0]))), "docker compose config shows what is read")
+		// compose-go's messages have several lines, and not all name the file.
+		text := strings.Join(strings.Fields(unvalued(err.Error(), known, filepath.Dir(paths[0]))), " ")
+		return nil, hint.Wrap(fmt.Errorf("reading the Compose file: %s: %s", filepath.Base(paths[len(paths)-1]), text), "docker compose config shows what is read")
 	}
 	return project, nil
 }
