@@ -19,6 +19,13 @@ func Temp(dir string) (*Layout, error) {
 	if err := os.MkdirAll(runs, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the image layout: %w", err)
 	}
+	// One at a time: a run that has its folder and not yet its lock would be
+	// taken for one that was killed.
+	begin := flock.New(filepath.Join(dir, "runs.lock"))
+	if err := begin.Lock(); err != nil {
+		return nil, fmt.Errorf("creating the image layout: %w", err)
+	}
+	defer func() { _ = begin.Close() }()
 	if err := sweep(runs); err != nil {
 		return nil, fmt.Errorf("removing the layouts of earlier runs: %w", err)
 	}
