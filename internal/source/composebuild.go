@@ -110,6 +110,7 @@ func arguments(args types.MappingWithEquals) []string {
 	return all
 }
 
+// agents are sorted, since compose-go keeps them in no order.
 func agents(ssh types.SSHConfig) []string {
 	var all []string
 	for _, k := range ssh {
@@ -118,6 +119,7 @@ func agents(ssh types.SSHConfig) []string {
 		}
 		all = append(all, k.ID)
 	}
+	slices.Sort(all)
 	return all
 }
 
