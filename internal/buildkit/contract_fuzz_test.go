@@ -24,7 +24,7 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, dockerfile []byte) {
 		if len(dockerfile) > 1<<14 {
-			t.Skip("a longer one finds nothing more")
+			return // a longer one finds nothing more
 		}
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), dockerfile, 0o600); err != nil {
