@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/org/secure-build/internal/hint"
@@ -67,11 +68,13 @@ func (o Options) unset(ref Ref) error {
 	return hint.Wrap(err, "is it passed to this job or step? A variable of another job, or of a protected branch, is not")
 }
 
-// looksLikeValue tells ghp_4fK… and AKIAIOSFODNN7EXAMPLE from NPM_TOKEN: digits,
-// and no words.
+// looksLikeValue tells ghp_4fK…, AKIAIOSFODNN7EXAMPLE and EBVKMKCTXINTZBEYVGKU
+// from NPM_TOKEN and KUBECONFIG: digits and no words, or a long piece that no
+// underscore divides. A name that is taken for a value is only not shown.
 func looksLikeValue(name string) bool {
 	mixed := strings.ToUpper(name) != name && strings.ToLower(name) != name
-	return len(name) >= 8 && strings.ContainsAny(name, "0123456789") && (mixed || !strings.Contains(name, "_"))
+	digits := len(name) >= 8 && strings.ContainsAny(name, "0123456789") && (mixed || !strings.Contains(name, "_"))
+	return digits || slices.ContainsFunc(strings.Split(name, "_"), func(word string) bool { return len(word) > 14 })
 }
 
 // fileVariable says whether a value is the path that GitLab's runner gives a

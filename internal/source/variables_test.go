@@ -145,6 +145,8 @@ func TestBadVariables(t *testing.T) {
 		{[]string{"NPM_TOKEN", "NPM_TOKEN=HOME"}, `two secrets with the id "NPM_TOKEN": $NPM_TOKEN and $HOME`, "another id"},
 		{[]string{"ghp_4fKx0123456789"}, "the environment variable that is named for it is not set (its name is not shown", "write NAME or ID=NAME"},
 		{[]string{"AKIAIOSFODNN7EXAMPLE"}, "its name is not shown", "write NAME or ID=NAME"},
+		{[]string{"EBVKMKCTXINTZBEYVGKUQSGUIN"}, "its name is not shown", "write NAME or ID=NAME"},
+		{[]string{"glpat_abcdefghijklmnopqrst"}, "its name is not shown", "write NAME or ID=NAME"},
 		{[]string{"pass word"}, "parsing --variable: a name of a variable has letters, digits and _ only", "write NAME or ID=NAME"},
 		{[]string{"a/b=NPM_TOKEN"}, "parsing --variable for NPM_TOKEN: the id before the = has characters that none may have", "write NAME or ID=NAME"},
 		{[]string{""}, "parsing --variable: a name", "write NAME or ID=NAME"},
@@ -162,7 +164,7 @@ func TestBadVariables(t *testing.T) {
 		if !strings.Contains(err.Error(), tc.want) || !strings.Contains(hints, tc.hint) {
 			t.Errorf("%q: got %q (hint %q), want %q (hint %q)", tc.lines, err, hints, tc.want, tc.hint)
 		}
-		for _, value := range []string{"npm-token-value", "ghp_4fKx", "AKIAIOSFODNN7", "pass word", "xxxx"} {
+		for _, value := range []string{"npm-token-value", "ghp_4fKx", "AKIAIOSFODNN7", "EBVKM", "glpat_", "pass word", "xxxx"} {
 			if strings.Contains(err.Error()+hints, value) {
 				t.Errorf("%q: the error holds %q", tc.lines, value)
 			}
