@@ -74,7 +74,8 @@ const purgePatience = 5 * time.Second
 
 // Purge removes what the daemon has kept of the last build, so that a layer
 // with a secret in it neither lies there nor comes back from the cache. The
-// build's history was never kept (Internal). removed counts records.
+// build's history was never kept (Internal). What was there before this build and
+// what other builds stand on stays. removed counts records.
 func (e *Engine) Purge(ctx context.Context) (removed int, err error) {
 	for _, one := range append([]*Engine{e}, e.others...) {
 		n := 0
@@ -97,23 +98,32 @@ func (e *Engine) purge(ctx context.Context) (removed int, err error) {
 			return removed, fmt.Errorf("removing this build from the daemon's cache: %w", err)
 		}
 		var left []string
+		fresh, inUse := 0, false
 		for _, r := range records {
 			if e.trace.of(r) {
 				left = append(left, "id=="+r.ID)
+				inUse = inUse || r.InUse
+				if r.CreatedAt.After(e.trace.began) {
+					fresh++
+				}
 			}
 		}
-		if len(left) == 0 {
+		late := time.Now().After(end)
+		switch {
+		case late && fresh > 0:
+			return removed, fmt.Errorf("removing this build from the daemon's cache: records that are in use or needed by others: %d", fresh)
+		case len(left) == 0, late:
 			return removed, nil
-		}
-		if time.Now().After(end) {
-			return removed, fmt.Errorf("removing this build from the daemon's cache: %d records are in use or needed by others", len(left))
 		}
 		n, err := e.prune(ctx, left)
 		if removed += n; err != nil {
 			return removed, fmt.Errorf("removing this build from the daemon's cache: %w", err)
 		}
-		if n > 0 {
+		switch {
+		case n > 0:
 			continue // the next listing may be the last
+		case fresh == 0 && !inUse:
+			return removed, nil // steps that were there before, which another build's stand on
 		}
 		select {
 		case <-ctx.Done():
