@@ -65,10 +65,12 @@ func (l *Layout) link(from string, d digest.Digest) bool {
 	if fi, err := os.Lstat(from); err != nil || !fi.Mode().IsRegular() {
 		return false
 	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return false
-	}
-	err := os.Link(from, to)
+	err := l.write(func() error {
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		return os.Link(from, to)
+	})
 	return err == nil || errors.Is(err, fs.ErrExist)
 }
 

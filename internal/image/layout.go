@@ -5,10 +5,12 @@ package image
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/containerd/containerd/v2/core/content"
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
@@ -28,6 +30,25 @@ type Layout struct {
 	lenders func() []string // folders of blobs
 	taken   taken
 	remove  func() error
+
+	// A build that was cancelled may still be writing: what writes holds open for
+	// reading, what removes holds it for writing.
+	open    sync.RWMutex
+	removed bool
+}
+
+// errRemoved is what a writer gets once the layout is gone.
+var errRemoved = errors.New("the image layout was removed")
+
+// write runs what adds files to the layout, unless it has been removed: what
+// came after that would stay on the disk.
+func (l *Layout) write(add func() error) error {
+	l.open.RLock()
+	defer l.open.RUnlock()
+	if l.removed {
+		return errRemoved
+	}
+	return add()
 }
 
 // Create makes an empty layout in dir, which must not exist yet. The folder is
@@ -54,8 +75,12 @@ func Create(dir string) (*Layout, error) {
 // Dir is the folder of the layout.
 func (l *Layout) Dir() string { return l.dir }
 
-// Remove deletes the layout with everything in it.
+// Remove deletes the layout with everything in it. Nothing is written to it
+// afterwards.
 func (l *Layout) Remove() error {
+	l.open.Lock()
+	defer l.open.Unlock()
+	l.removed = true
 	if err := l.remove(); err != nil {
 		return fmt.Errorf("removing the image layout: %w", err)
 	}

@@ -48,10 +48,15 @@ func (s watchedStore) Writer(ctx context.Context, opts ...content.WriterOpt) (co
 	if !s.taking && wo.Desc.Digest != "" {
 		s.layout.taken.ask(ctx, wo.Desc.Digest) // if it is there then, BuildKit sends nothing
 	}
-	w, err := s.Store.Writer(ctx, opts...)
+	var w content.Writer
+	err := s.layout.write(func() (err error) {
+		w, err = s.Store.Writer(ctx, opts...)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
+	w = layoutWriter{w, s.layout}
 	st, err := w.Status()
 	if err != nil {
 		_ = w.Close()
@@ -63,6 +68,23 @@ func (s watchedStore) Writer(ctx context.Context, opts ...content.WriterOpt) (co
 		return w, nil
 	}
 	return &watchedWriter{Writer: w, watch: s.watch, digest: wo.Desc.Digest}, nil
+}
+
+// layoutWriter makes and moves files only while there is a layout.
+type layoutWriter struct {
+	content.Writer
+	layout *Layout
+}
+
+func (w layoutWriter) Commit(ctx context.Context, size int64, expected digest.Digest, opts ...content.Opt) error {
+	return w.layout.write(func() error { return w.Writer.Commit(ctx, size, expected, opts...) })
+}
+
+// Close writes down when the blob was written last, before it closes.
+func (w layoutWriter) Close() error {
+	w.layout.open.RLock()
+	defer w.layout.open.RUnlock()
+	return w.Writer.Close() // without a folder it makes none
 }
 
 type watchedWriter struct {

@@ -5,9 +5,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+)
+
+// How often and how far apart a folder is tried to be removed that is written to.
+const (
+	removeTries = 40
+	removePause = 50 * time.Millisecond
 )
 
 // Temp makes a layout below dir that lives as long as the run: Remove deletes
@@ -41,8 +48,22 @@ func Temp(dir string) (*Layout, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.remove = func() error { return errors.Join(os.RemoveAll(own), held.Close()) }
+	l.remove = func() error { return errors.Join(removeAll(own), held.Close()) }
 	return l, nil
+}
+
+// removeAll deletes a folder that a cancelled build may still be writing to: a
+// staged cache's store is BuildKit's client's own, which does not wait for its
+// last writers. They end by themselves once their connection is gone.
+func removeAll(dir string) error {
+	var err error
+	for range removeTries {
+		if err = os.RemoveAll(dir); !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+		time.Sleep(removePause)
+	}
+	return err
 }
 
 // sweep deletes the runs that nobody holds.
