@@ -146,6 +146,7 @@ func (s *Scanner) content(rec *record, r io.Reader, found *hits) error {
 	w := s.newWalk(found)
 	rec.found = found
 	st := w.open(r, 0)
+	defer w.end() // after the stream's own end, which may search too
 	defer func() {
 		w.close(st)
 		w.budget.Release(0)
@@ -173,6 +174,7 @@ func (s *Scanner) content(rec *record, r io.Reader, found *hits) error {
 		w.guess(place{}, -1, src)
 	}
 	err := w.drain(st)
+	w.settle()
 	rec.total = w.total
 
 	switch {

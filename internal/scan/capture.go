@@ -72,6 +72,7 @@ type capture struct {
 func newCapture(parent *walk, st *stream, at int64) *capture {
 	c := &capture{st: st, at: at}
 	c.w = &walk{s: parent.s, found: newHits(), effort: parent.effort}
+	c.w.found.guesses.wait = parent.settle
 	c.more, c.stop = iter.Pull(func(yield func(struct{}) bool) {
 		r := readFunc(func(p []byte) (int, error) {
 			for len(c.out) == 0 {

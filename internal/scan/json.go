@@ -71,9 +71,7 @@ func (w *walk) findInField(at jsonPath, text string) {
 	if w.s.patterns != nil {
 		field := at.String()
 		w.guess(place{field: field}, int64(len(text)), strings.NewReader(text))
-		for _, h := range w.s.patterns.Text(Place{Field: field}, text) {
-			w.found.guesses.add(Place{Field: field}, h)
-		}
+		w.guessed(Place{Field: field}, w.s.patterns.Text(Place{Field: field}, text))
 	}
 }
 

@@ -158,11 +158,7 @@ func (l *hits) include(path string, under *hits) {
 		}
 	}
 	l.more += under.more
-	for _, g := range under.guesses.list {
-		g.at.Path = path + g.at.Path
-		l.guesses.add(g.at, g.Hit)
-	}
-	l.guesses.more += under.guesses.more
+	l.guesses.include(path, &under.guesses)
 	l.unread.include(path, under.unread)
 	l.remarks.include(path, under.remarks)
 }

@@ -46,6 +46,7 @@ const maxGuesses = 1000
 type guesses struct {
 	list []guess
 	more int
+	wait func() // until every place that was given to the patterns was searched; nil if all are
 }
 
 type guess struct {
@@ -61,23 +62,50 @@ func (g *guesses) add(at Place, h Hit) {
 	g.list = append(g.list, guess{h, at})
 }
 
-// guessName gives the name of an entry of a layer to the patterns.
-func (w *walk) guessName(h *tar.Header, name string) {
-	if w.s.patterns == nil {
-		return
+// include adds the guesses of something packed in a file.
+func (g *guesses) include(path string, under *guesses) {
+	if g.wait != nil {
+		g.wait()
 	}
-	for _, hit := range w.s.patterns.Name(name, h.Mode, h.Typeflag == tar.TypeDir) {
-		w.found.guesses.add(Place{Path: name, Field: finding.FieldPath}, hit)
+	for _, u := range under.list {
+		u.at.Path = path + u.at.Path
+		g.add(u.at, u.Hit)
+	}
+	g.more += under.more
+}
+
+// guessed adds what patterns said at once, after what they were given before.
+func (w *walk) guessed(at Place, hits []Hit) {
+	if len(hits) > 0 {
+		w.settle()
+	}
+	for _, h := range hits {
+		w.found.guesses.add(at, h)
 	}
 }
 
-// guess gives one place to the patterns.
+// guessName gives the name of an entry of a layer to the patterns.
+func (w *walk) guessName(h *tar.Header, name string) {
+	if w.s.patterns != nil {
+		w.guessed(Place{Path: name, Field: finding.FieldPath}, w.s.patterns.Name(name, h.Mode, h.Typeflag == tar.TypeDir))
+	}
+}
+
+// guess gives one place to the patterns: in a large blob beside the walk.
 func (w *walk) guess(p place, size int64, r io.Reader) {
-	at := Place{Path: p.path, Field: p.field}
-	ps := w.s.patterns.Stream(at, size, func(h Hit) { w.found.guesses.add(at, h) })
+	at, found := Place{Path: p.path, Field: p.field}, w.found
+	ps := w.s.patterns.Stream(at, size, func(h Hit) { found.guesses.add(at, h) })
 	if ps == nil {
 		return
 	}
-	_, _ = io.Copy(ps, r)
+	if w.beside == nil && w.bytes+max(size, 0) > w.s.besideAt {
+		w.beside = newBeside(&w.s.pieces)
+	}
+	if w.beside != nil {
+		w.beside.copy(ps, r)
+		return
+	}
+	n, _ := io.Copy(ps, r)
+	w.bytes += n
 	_ = ps.Close()
 }

@@ -76,9 +76,11 @@ type Scanner struct {
 	base     map[string]bool // digests of the image's base layers, after Report
 	missed   []string        // by the self-test
 	cut      int             // see source
+	besideAt int64           // see besideFrom
 
 	chunks sync.Pool // *[]byte of chunkSize, for ahead
 	kits   sync.Pool // *kit
+	pieces sync.Pool // *[]byte of besidePiece, for beside
 
 	mu      sync.Mutex
 	records map[string]*record
@@ -89,6 +91,7 @@ func New(opts Options) *Scanner {
 	s := &Scanner{
 		index: opts.Index, redact: opts.Redact, limit: opts.MaxBytes, limits: opts.Nested, shallow: opts.Shallow,
 		allowed: opts.AllowUnread, patterns: opts.Patterns, memory: opts.Memory, records: map[string]*record{}, base: map[string]bool{},
+		besideAt: besideFrom,
 	}
 	if s.limits.Memory == nil {
 		s.limits.Memory = nested.NewMemory()

@@ -36,6 +36,9 @@ type effort struct {
 	spent  bool  // the whole budget: nothing more is unpacked
 	total  int64 // bytes matched, in all streams
 	*kit
+
+	bytes  int64   // given to the patterns
+	beside *beside // nil while they are searched for by the walk itself
 }
 
 // A kit is the buffers and decoders that wait for their next use, also by the
@@ -50,7 +53,9 @@ func (s *Scanner) newWalk(found *hits) *walk {
 	if !ok {
 		k = &kit{}
 	}
-	return &walk{s: s, found: found, effort: &effort{budget: nested.NewBudget(s.limits), kit: k}}
+	e := &effort{budget: nested.NewBudget(s.limits), kit: k}
+	found.guesses.wait = e.settle
+	return &walk{s: s, found: found, effort: e}
 }
 
 // look opens a part if it is packed, and searches what is only looked for in
