@@ -13,8 +13,8 @@ import (
 	"github.com/tonistiigi/fsutil"
 )
 
-// Names of files that have secrets in them, lower case, as path.Match patterns
-// of the last part or of the last two.
+// Names of files that have secrets in them, lower case: of the last part, with
+// at most one * in it, or of the last two.
 var (
 	secretFiles = []string{
 		".env", ".env.*", "*.env", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore",
@@ -30,15 +30,21 @@ var (
 // suspicious says that a file is named as files with secrets are.
 func suspicious(name string) bool { return named(secretFiles, name) && !named(publicFiles, name) }
 
+// named says whether a file has one of the names. It is asked for every file of
+// a build context.
 func named(patterns []string, name string) bool {
 	name = strings.ToLower(name)
 	last := path.Base(name)
-	two := path.Join(path.Base(path.Dir(name)), last)
 	for _, p := range patterns {
-		for _, n := range []string{last, two} {
-			if ok, err := path.Match(p, n); err == nil && ok {
+		if strings.Contains(p, "/") {
+			if name == p || strings.HasSuffix(name, "/"+p) {
 				return true
 			}
+			continue
+		}
+		before, after, star := strings.Cut(p, "*")
+		if last == p || star && len(last) >= len(before)+len(after) && strings.HasPrefix(last, before) && strings.HasSuffix(last, after) {
+			return true
 		}
 	}
 	return false

@@ -266,3 +266,16 @@ func TestJudge(t *testing.T) {
 		wantProblems(t, checked.Problems, tt.want)
 	}
 }
+
+func TestNamed(t *testing.T) {
+	for name, want := range map[string]bool{
+		".env": true, "a/b/.ENV": true, "prod.env": true, ".env.local": true, ".env.example": false, "env": false, "id_rsa": true, "id_rsa.pub": false,
+		"id_": true, "x_id_rsa": false, "id_files/readme.md": false, "server.pem": true, "pem": false, ".pem": true, ".docker/config.json": true,
+		"home/.docker/config.json": true, "x.docker/config.json": false, "config.json": false, "service-account-1.json": true,
+		"service-account.jso": false, "secret.yaml": true, "secrets": false,
+	} {
+		if got := suspicious(name); got != want {
+			t.Errorf("%s: got %v, want %v", name, got, want)
+		}
+	}
+}
