@@ -23,7 +23,7 @@ import (
 // what blocks.
 type policy struct {
 	finding.Policy
-	patterns *rules.Rules // nil for none
+	patterns func() (*rules.Rules, error) // nil for none
 	options  rules.Options
 	shallow  bool
 	unread   []string
@@ -48,10 +48,9 @@ func (a *app) readPolicy(o options, stranger bool) (policy, error) {
 	}
 	all := flag("all-patterns")
 	if !flag("no-patterns") || stranger {
-		var err error
 		p.options.Generic = all
-		p.patterns, err = rules.New(p.options)
-		errs = append(errs, err)
+		p.patterns = sync.OnceValues(func() (*rules.Rules, error) { return rules.New(p.options) })
+		go func() { _, _ = p.patterns() }() // beside what comes before the scan
 	}
 	return p, errors.Join(errs...)
 }
@@ -72,7 +71,11 @@ func (a *app) scanner(p policy, set secret.Set, memory scan.Memory) (*scan.Scann
 		Index: index.Compile(set), Redact: a.redactor.String, Shallow: p.shallow, AllowUnread: p.unread, Memory: memory,
 	}
 	if p.patterns != nil {
-		opts.Patterns = patterns{p.patterns, &a.seen}
+		compiled, err := p.patterns()
+		if err != nil {
+			return nil, err
+		}
+		opts.Patterns = patterns{compiled, &a.seen}
 	}
 	s := scan.New(opts)
 	return s, s.SelfTest(canaryID, value)
