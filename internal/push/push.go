@@ -98,13 +98,13 @@ func open(dir, digest string) (remote.Taggable, error) {
 		return nil, fmt.Errorf("reading the layout: %w", err)
 	}
 	if idx, err := root.ImageIndex(h); err == nil {
-		return idx, nil
+		return heldIndex{idx}, nil
 	}
 	img, err := root.Image(h)
 	if err != nil {
 		return nil, fmt.Errorf("finding %s in the layout: %w", digest, err)
 	}
-	return img, nil
+	return heldImage{img}, nil
 }
 
 func (o Options) remote() []remote.Option {

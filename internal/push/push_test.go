@@ -5,6 +5,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,7 +34,7 @@ func (r *requests) serve(t *testing.T) (host string) {
 	reg := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
-		r.log = append(r.log, req.Method+" "+req.URL.Path)
+		r.log = append(r.log, req.Method+" "+req.URL.RequestURI())
 		r.mu.Unlock()
 		if r.deny != nil {
 			if code := r.deny(req); code != 0 {
@@ -45,6 +46,13 @@ func (r *requests) serve(t *testing.T) (host string) {
 	}))
 	t.Cleanup(srv.Close)
 	return strings.TrimPrefix(srv.URL, "http://")
+}
+
+// lines is the log so far.
+func (r *requests) lines() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.log)
 }
 
 // save writes an image or an index as the one root of a layout.
