@@ -60,15 +60,15 @@ const canaryID = "self-test"
 
 // scanner makes the scanner of a run, with a canary among the values that it
 // looks for, and lets it prove that it finds that in every encoding. The memory
-// is of what was clean before; nil for none.
-func (a *app) scanner(p policy, set secret.Set, memory scan.Memory) (*scan.Scanner, error) {
+// is of what was clean before; nil for none. See scan.Options for held.
+func (a *app) scanner(p policy, set secret.Set, memory scan.Memory, held bool) (*scan.Scanner, error) {
 	value, err := canary.Token(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("making a canary: %w", err)
 	}
 	set.AddHidden(secret.New(canaryID, "the self-test of this run", value))
 	opts := scan.Options{
-		Index: index.Compile(set), Redact: a.redactor.String, Shallow: p.shallow, AllowUnread: p.unread, Memory: memory,
+		Index: index.Compile(set), Redact: a.redactor.String, Shallow: p.shallow, AllowUnread: p.unread, Memory: memory, Held: held,
 	}
 	if p.patterns != nil {
 		compiled, err := p.patterns()

@@ -81,7 +81,7 @@ func (a *app) scan(ctx context.Context, s secrets, p policy, name, cacheDir, rep
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
 	root := scan.Descriptor{MediaType: src.Root.MediaType, Digest: src.Root.Digest.String(), Size: src.Root.Size}
-	scanner, err := a.scanner(p, set, nil)
+	scanner, err := a.scanner(p, set, nil, false)
 	if err != nil {
 		return err
 	}

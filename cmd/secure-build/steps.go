@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/org/secure-build/internal/buildkit"
@@ -141,7 +142,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	if !b.rescan {
 		b.book = b.memory(b.cacheDir, b.set, b.index)
 	}
-	if b.scans, err = b.scanner(b.policy, b.set, b.book); err != nil {
+	if b.scans, err = b.scanner(b.policy, b.set, b.book, b.leavesHeld()); err != nil {
 		return img, err
 	}
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
@@ -179,6 +180,13 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		return img, err
 	}
 	return pipeline.Image{Digest: res.Root.Digest.String(), Metadata: res.Metadata}, nil
+}
+
+// leavesHeld says that whatever leaves is held to its digests then: a push is.
+func (b *build) leavesHeld() bool {
+	return len(b.caches) == 0 && !slices.ContainsFunc(b.request.Outputs.Targets, func(t buildkit.Target) bool {
+		return t.Type != buildkit.OutputPush && t.Type != buildkit.OutputNone
+	})
 }
 
 // connect finds the daemon.
@@ -258,7 +266,11 @@ func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
 	}
 	defer b.times.start("push")()
 	b.registry.ByDigest = b.byDigest
-	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
+	err := push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
+	if changed, ok := errors.AsType[*push.ChangedError](err); ok {
+		return hint.Wrap(errors.Join(err, b.layout.Forget(changed.Digest)), "it was taken out of %s; run this again", b.cacheDir)
+	}
+	return err
 }
 
 // shred ends everything that the run has opened. The vault goes first: if

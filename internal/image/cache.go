@@ -96,6 +96,26 @@ func (l *Layout) Keep() error {
 	return l.cache.trim()
 }
 
+// Forget takes a blob out of the layout and its cache: one that is not what its
+// digest says. The next run gets it from the daemon.
+func (l *Layout) Forget(dgst string) error {
+	d, err := digest.Parse(dgst)
+	if err != nil {
+		return fmt.Errorf("forgetting a blob: %w", err)
+	}
+	files := []string{l.path(d)}
+	if l.cache.dir != "" {
+		files = append(files, l.cache.path(d))
+	}
+	var errs []error
+	for _, f := range files {
+		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("forgetting a blob: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // trim throws out the oldest blobs.
 func (c Cache) trim() error {
 	blobs, err := files(c.dir)

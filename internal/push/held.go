@@ -14,6 +14,14 @@ import (
 // they were scanned, and a registry that does not check what it is given would
 // hand out others under the name that was called clean (I4).
 
+// A ChangedError says that a layer is not what its digest says any more. It was
+// not pushed, and nothing that names it was.
+type ChangedError struct{ Digest string }
+
+func (e *ChangedError) Error() string {
+	return e.Digest + " has changed on the disk since it was scanned"
+}
+
 type index = v1.ImageIndex // embedded, its field must not bear a method's name
 
 type heldIndex struct{ index }
@@ -88,7 +96,7 @@ func (h *held) Read(p []byte) (int, error) {
 	h.left -= int64(n)
 	switch {
 	case h.left < 0, h.left == 0 && hex.EncodeToString(h.sum.Sum(nil)) != h.want.Hex, h.left > 0 && err == io.EOF:
-		h.err = fmt.Errorf("%s has changed on the disk since it was scanned", h.want)
+		h.err = &ChangedError{h.want.String()}
 		return 0, h.err
 	}
 	return n, err

@@ -3,6 +3,7 @@ package scan
 import (
 	"bytes"
 	"crypto/rand"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -151,6 +152,15 @@ func TestMemory(t *testing.T) {
 	s[clean.Digest] = bytes.Replace(s[clean.Digest], []byte("nothing"), []byte("s3cr3t-value")[:7], 1)
 	if got := report(); got.Verdict != finding.Leaked || len(got.Coverage.Unread) != 1 || got.Coverage.Remembered.Blobs != 1 {
 		t.Errorf("got %+v, want a layer that has changed since to be read, and said to be another", got.Coverage)
+	}
+	held, err := New(Options{Index: knows(t, "s3cr3t-value"), Memory: memory, Held: true}).Report(t.Context(), root, func(digest string) (io.ReadCloser, error) {
+		if digest == clean.Digest {
+			t.Error("what is held to its digest elsewhere was read")
+		}
+		return s.open(digest)
+	})
+	if err != nil || held.Coverage.Remembered == nil || held.Coverage.Remembered.Blobs != 2 {
+		t.Errorf("got %+v, %v, want two layers by their digests", held.Coverage, err)
 	}
 	s[clean.Digest] = bytes.Replace(s[clean.Digest], []byte("s3cr3t-value")[:7], []byte("nothing"), 1)
 	memory[leaky.Digest] = "{not JSON"

@@ -60,7 +60,8 @@ const maxMemo = 60 << 10
 
 // recall takes the records of layers that need not be searched again. What came
 // through Blob is read already. The others lay on a disk since somebody searched
-// them, so a record counts for those bytes only that still have the digest (I4).
+// them, so a record counts for those bytes only that still have the digest (I4):
+// that is looked at here, unless the way out does.
 func (s *Scanner) recall(g *graph, open func(digest string) (io.ReadCloser, error)) {
 	if s.memory == nil {
 		return
@@ -79,7 +80,7 @@ func (s *Scanner) recall(g *graph, open func(digest string) (io.ReadCloser, erro
 		wait.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			if intact(ref.Digest, open) {
+			if s.held || intact(ref.Digest, open) {
 				s.keep(m.record(ref.Digest))
 			}
 		})

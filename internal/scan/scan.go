@@ -38,6 +38,9 @@ type Options struct {
 	Patterns Patterns
 	// Memory has the layers that were clean before; nil for none.
 	Memory Memory
+	// Held says that whoever takes the image away holds each blob to its digest
+	// as it leaves. A layer that Memory has need not be read at all then.
+	Held bool
 }
 
 // A Build is what is known of how an image came about, beyond what is in it.
@@ -71,6 +74,7 @@ type Scanner struct {
 	allowed  []string
 	patterns Patterns
 	memory   Memory
+	held     bool
 	build    Build
 	layers   []Layer
 	base     map[string]bool // digests of the image's base layers, after Report
@@ -90,7 +94,7 @@ type Scanner struct {
 func New(opts Options) *Scanner {
 	s := &Scanner{
 		index: opts.Index, redact: opts.Redact, limit: opts.MaxBytes, limits: opts.Nested, shallow: opts.Shallow,
-		allowed: opts.AllowUnread, patterns: opts.Patterns, memory: opts.Memory, records: map[string]*record{}, base: map[string]bool{},
+		allowed: opts.AllowUnread, patterns: opts.Patterns, memory: opts.Memory, held: opts.Held, records: map[string]*record{}, base: map[string]bool{},
 		besideAt: besideFrom,
 	}
 	if s.limits.Memory == nil {
