@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 // are in the words of our own flags, since each has one.
 type Service struct {
 	Name    string
+	File    string // the Compose file, or the last of several
 	Context string
 	Inline  string              // the Dockerfile itself, where the Compose file holds it
 	Lists   map[string][]string // by flag
@@ -69,6 +71,7 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 	var errs []error
 	for _, svc := range chosen {
 		s, err := newService(project, svc, opts)
+		s.File = files[len(files)-1]
 		for _, e := range each(err) {
 			errs = append(errs, fmt.Errorf("service %s: %w", svc.Name, e))
 		}
@@ -212,7 +215,13 @@ func (s *Service) newSecret(project *types.Project, ref types.ServiceSecretConfi
 	case def.File == "":
 		return hint.Wrap(fmt.Errorf("the secret %q has none of file, environment and external", ref.Source), "a value does not belong into a Compose file")
 	}
-	r, err := fileRef(id, shown(def.File), opts)
+	name := shown(def.File)
+	if _, err := os.Stat(opts.path(name)); errors.Is(err, fs.ErrNotExist) { // a check needs no value, and a fork's job has none
+		s.warn("the file %s of the secret %q is not there", name, ref.Source)
+		s.Refs = append(s.Refs, Ref{kind: fromFile, id: id, file: name})
+		return nil
+	}
+	r, err := fileRef(id, name, opts)
 	s.Refs = append(s.Refs, r)
 	return err
 }
