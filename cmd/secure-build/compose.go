@@ -11,6 +11,7 @@ import (
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/source"
 )
 
@@ -58,6 +59,9 @@ func (f *fleet) newService(o options, s source.Service, reportDir string) (*buil
 		s.Texts["report-dir"] = filepath.Join(reportDir, s.Name)
 	}
 	one := f.app.forService(s)
+	if s.Fork { // a variable that it is not given may be a part of one
+		s.Lists["tag"] = slices.DeleteFunc(s.Lists["tag"], func(tag string) bool { _, err := push.ParseTags([]string{tag}); return err != nil })
+	}
 	b, err := one.newBuild(o, s.Context)
 	if err != nil {
 		return nil, named(s.Name, err)

@@ -32,6 +32,7 @@ type Service struct {
 	Refs     []Ref             // its secrets, but for the external ones
 	External map[string]string // name in the Compose file, by the id that a source has to give
 	Warnings []string          // what of it is not honored
+	Fork     bool              // the Compose file is of a change that comes from a fork
 
 	env map[string]string // of .env, for secrets that are variables
 }
@@ -59,7 +60,11 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 		}
 		paths[i] = opts.path(name)
 	}
-	project, err := loadProject(ctx, paths, environ())
+	given, why := environ(), fork(opts)
+	if why != nil {
+		given = public(given)
+	}
+	project, err := loadProject(ctx, paths, given)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +77,12 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 	for _, svc := range chosen {
 		s, err := newService(project, svc, opts)
 		s.File = files[len(files)-1]
+		if why != nil {
+			err = errors.Join(err, s.confine(svc.Build, checkoutOf(paths[0]), why))
+			if names := withheld(opts, files, environ()); len(all) == 0 && len(names) > 0 {
+				s.warn("%v: its Compose file is not given the job's variables: %s", why, strings.Join(names, ", "))
+			}
+		}
 		for _, e := range each(err) {
 			errs = append(errs, fmt.Errorf("service %s: %w", svc.Name, e))
 		}
