@@ -75,6 +75,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.request, err = a.readDockerfile(o, buildContext)
 	check(err)
 	b.useService(o)
+	check(b.decide())
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
 	check(b.readRequest(o))
 	check(b.readOutputs(o))
@@ -86,7 +87,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(o.oneOf("call", o.text("call")))
 	b.rescan, b.rotates, b.keepLeak = flag("rescan"), !flag("no-rotation"), flag("keep-leak")
 	check(b.readCaches(o))
-	check(b.decide())
+	b.restrain()
 	b.policy, err = a.readPolicy(o, !b.may.Decrypt)
 	check(err)
 	b.registry.UserAgent = "secure-build/" + version

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/source"
 	"github.com/spf13/cobra"
 )
 
@@ -19,7 +19,8 @@ for mistakes that let secrets out.
 Every id that a RUN of the target mounts has to come from a source; a mistyped
 one would otherwise mount nothing, and the image would be built without it. The
 names of a SOPS file's values are clear text, so no key is needed, and nothing
-is built or fetched.
+is built or fetched. With --compose, every service of a Compose file (or those
+of --service) is checked; what is found begins with its name.
 
 Exit status: 0 they fit; 1 error; 3 a secret is missing, or surely gets out.`
 
@@ -29,55 +30,158 @@ func (a *app) checkCommand() *cobra.Command {
 		Use:     "check [flags] CONTEXT",
 		Short:   "Check that the Dockerfile and the secrets fit, without a key",
 		Long:    aboutCheck,
-		Example: "  secure-build check --sops secrets.yaml .",
-		Args:    oneContext,
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.check(cmd.Context(), opts, args[0]) },
+		Example: "  secure-build check --sops secrets.yaml .\n  secure-build check --compose compose.yaml",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.fence()
+			if len(opts.list("compose")) == 0 {
+				if err := oneContext(cmd, args); err != nil {
+					return err
+				}
+			}
+			return a.check(cmd.Context(), opts, args)
+		},
 	}
 	opts = register(cmd, config.Check, a.getenv)
 	return cmd
 }
 
-func (a *app) check(ctx context.Context, opts options, buildContext string) error {
-	a.fence()
-	s, err1 := a.readSecrets(opts)
-	req, err2 := a.readDockerfile(opts, buildContext)
-	var err4, err5 error
-	req.Platforms, err4 = buildkit.ParsePlatforms(opts.list("platform"))
-	req.Contexts, err5 = buildkit.ParseContexts(opts.list("build-context"))
-	failOn := finding.FailOn(opts.text("fail-on"))
-	asJSON, err3 := opts.bool("json")
-	if err := errors.Join(err1, err2, opts.oneOf("fail-on", string(failOn)), err3, err4, err5); err != nil {
+// check checks one Dockerfile, or those of all services: one that is wrong does
+// not keep another from being looked at.
+func (a *app) check(ctx context.Context, o options, args []string) error {
+	asJSON, err := o.bool("json")
+	if err != nil {
 		return err
 	}
-	checked, err := s.check(ctx, req, failOn)
+	all, err := a.checkings(ctx, o, args)
 	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, c := range all {
+		errs = append(errs, named(c.service, c.check(ctx)))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
 	if asJSON {
-		return a.checkJSON(checked)
+		return a.checkJSON(all)
 	}
-	if err := a.tell(req, checked.Problems); err != nil {
-		return err
+	for _, c := range all {
+		errs = append(errs, named(c.service, c.say()))
 	}
-	_, err = fmt.Fprintln(a.stdout, "every secret that the Dockerfile mounts is there")
+	return errors.Join(errs...)
+}
+
+// A checking is one Dockerfile, what there is to hold it against, and what that
+// came to.
+type checking struct {
+	*app
+	secrets
+	request  buildkit.Request
+	failOn   finding.FailOn
+	external []finding.Problem // secrets of the Compose file that nothing gives
+	checked  buildkit.Checked
+}
+
+// checkings reads the options, for each service by itself.
+func (a *app) checkings(ctx context.Context, o options, args []string) ([]*checking, error) {
+	if len(o.list("compose")) == 0 {
+		c, err := a.newChecking(o, args[0])
+		return []*checking{c}, err
+	}
+	services, err := a.services(ctx, o, args)
+	if err != nil {
+		return nil, err
+	}
+	var all []*checking
+	var errs []error
+	for _, s := range services {
+		one := a.forService(s)
+		o.service = &s
+		c, err := one.newChecking(o, s.Context)
+		all, errs = append(all, c), append(errs, named(s.Name, err))
+		if err == nil {
+			errs = append(errs, named(s.Name, c.useService(s)))
+		}
+	}
+	return all, errors.Join(errs...)
+}
+
+func (a *app) newChecking(o options, buildContext string) (*checking, error) {
+	c := &checking{app: a, failOn: finding.FailOn(o.text("fail-on"))}
+	var err1, err2, err3, err4 error
+	c.secrets, err1 = a.readSecrets(o)
+	c.request, err2 = a.readDockerfile(o, buildContext)
+	c.request.Platforms, err3 = buildkit.ParsePlatforms(o.list("platform"))
+	c.request.Contexts, err4 = buildkit.ParseContexts(o.list("build-context"))
+	return c, errors.Join(err1, err2, o.oneOf("fail-on", string(c.failOn)), err3, err4)
+}
+
+// useService takes over what is no option.
+func (c *checking) useService(s source.Service) (err error) {
+	c.request.Inline = s.Inline
+	c.refs = append(c.refs, s.Refs...)
+	c.sources = s.Options(c.sources)
+	c.external, err = c.secrets.external(s)
 	return err
 }
 
+func (c *checking) check(ctx context.Context) (err error) {
+	c.checked, err = c.secrets.check(ctx, c.request, c.failOn)
+	c.checked.Problems = append(c.checked.Problems, c.external...)
+	return err
+}
+
+// say prints what was found; see tell.
+func (c *checking) say() error {
+	if err := c.tell(c.request, c.checked.Problems); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(c.stdout, c.about()+"every secret that the Dockerfile mounts is there")
+	return err
+}
+
+// A servedMount and a servedProblem say which service they are of, if there are
+// services.
+type (
+	servedMount struct {
+		Service string `json:"service,omitempty"`
+		buildkit.Mount
+	}
+	servedProblem struct {
+		Service string `json:"service,omitempty"`
+		finding.Problem
+	}
+)
+
 // checkJSON prints what was found, for scripts. The exit code is the same.
-func (a *app) checkJSON(checked buildkit.Checked) error {
-	bad := slices.ContainsFunc(checked.Problems, func(p finding.Problem) bool { return p.Severity == finding.Error })
-	out, err := json.MarshalIndent(struct {
-		OK       bool              `json:"ok"`
-		Mounts   []buildkit.Mount  `json:"mounts"`
-		Problems []finding.Problem `json:"problems"`
-	}{!bad, append([]buildkit.Mount{}, checked.Mounts...), append([]finding.Problem{}, checked.Problems...)}, "", "  ")
+func (a *app) checkJSON(all []*checking) error {
+	out := struct {
+		OK       bool            `json:"ok"`
+		Services []string        `json:"services,omitempty"` // those that were checked
+		Mounts   []servedMount   `json:"mounts"`
+		Problems []servedProblem `json:"problems"`
+	}{true, nil, []servedMount{}, []servedProblem{}}
+	for _, c := range all {
+		if c.service != "" {
+			out.Services = append(out.Services, c.service)
+		}
+		for _, m := range c.checked.Mounts {
+			out.Mounts = append(out.Mounts, servedMount{c.service, m})
+		}
+		for _, p := range c.checked.Problems {
+			out.Problems = append(out.Problems, servedProblem{c.service, p})
+			out.OK = out.OK && p.Severity != finding.Error
+		}
+	}
+	text, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(a.stdout, "%s\n", out); err != nil {
+	if _, err := fmt.Fprintf(a.stdout, "%s\n", text); err != nil {
 		return err
 	}
-	if bad {
+	if !out.OK {
 		return commandError(exitContract) // it has been said
 	}
 	return nil

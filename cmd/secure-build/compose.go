@@ -9,7 +9,9 @@ import (
 	"slices"
 
 	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/source"
 )
 
@@ -44,7 +46,7 @@ func (a *app) services(ctx context.Context, o options, args []string) ([]source.
 			return nil, hint.Wrap(fmt.Errorf("--output with a place is for one image, and there are %d services", len(all)), "--push and --load take them all")
 		}
 	}
-	if method := o.text("call"); method != "build" {
+	if method := o.text("call"); method != "build" && o.has("call") {
 		return nil, hint.Wrap(fmt.Errorf("--call=%s is for one image, and there are %d services", method, len(all)), "ask for one with --service %s", all[0].Name)
 	}
 	return all, err
@@ -56,10 +58,9 @@ func (f *fleet) newService(o options, s source.Service, reportDir string) (*buil
 	if reportDir != "" {
 		s.Texts["report-dir"] = filepath.Join(reportDir, s.Name)
 	}
-	one := f.app.withStdout(f.app.stdout)
-	one.service, one.terminal = s.Name, nil
-	for _, w := range s.Warnings {
-		one.warn("%s", w)
+	one := f.app.forService(s)
+	if s.Fork { // a variable that it is not given may be a part of one
+		s.Lists["tag"] = slices.DeleteFunc(s.Lists["tag"], func(tag string) bool { _, err := push.ParseTags([]string{tag}); return err != nil })
 	}
 	b, err := one.newBuild(o, s.Context)
 	if err != nil {
@@ -71,7 +72,21 @@ func (f *fleet) newService(o options, s source.Service, reportDir string) (*buil
 			return nil, fmt.Errorf("making the report folder: %w", err)
 		}
 	}
-	return b, named(s.Name, b.external(s))
+	problems, err := b.external(s)
+	if err == nil {
+		err = b.tell(b.request, problems)
+	}
+	return b, named(s.Name, err)
+}
+
+// forService is the app for what one service has to say.
+func (a *app) forService(s source.Service) *app {
+	one := a.withStdout(a.stdout)
+	one.service, one.terminal = s.Name, nil
+	for _, w := range s.Warnings {
+		one.warn("%s", w)
+	}
+	return one
 }
 
 // useService takes over what is no option. It does nothing without a service.
@@ -88,29 +103,33 @@ func (b *build) useService(o options) {
 }
 
 // external holds a service's external secrets against those that the flags name.
-func (b *build) external(s source.Service) error {
+func (s secrets) external(of source.Service) ([]finding.Problem, error) {
 	var errs []error
 	given := map[string]bool{}
-	for _, ref := range b.refs {
-		ids, err := source.Names(ref, b.sources)
+	for _, ref := range s.refs {
+		ids, err := source.Names(ref, s.sources)
 		errs = append(errs, err)
 		for _, id := range ids {
 			given[id] = true
 		}
 	}
-	for id, name := range s.External {
-		if !given[id] && !slices.Contains(b.optional, id) {
-			errs = append(errs, hint.Wrap(fmt.Errorf("%w: the secret %q of the Compose file is external, and nothing here gives %q", buildkit.ErrContract, name, id),
-				"give it with --secret id=%s,… or --sops %s=FILE#KEY", id, id))
+	var missing []finding.Problem
+	for id, name := range of.External {
+		if !given[id] && !slices.Contains(s.optional, id) {
+			missing = append(missing, finding.Problem{
+				Rule: buildkit.RuleMissing, Severity: finding.Error, File: of.File,
+				Message: fmt.Sprintf("the secret %q of the Compose file is external, and nothing here gives %q", name, id),
+				Remedy:  fmt.Sprintf("give it with --secret id=%s,… or --sops %s=FILE#KEY", id, id),
+			})
 		}
 	}
-	return errors.Join(errs...)
+	return finding.SortProblems(missing), errors.Join(errs...)
 }
 
-// named puts a service's name before each of its errors.
+// named puts a service's name, if there is one, before each of its errors.
 func named(service string, err error) error {
-	if err == nil {
-		return nil
+	if err == nil || service == "" {
+		return err
 	}
 	var all []error
 	for _, e := range flatten(err) {

@@ -80,7 +80,7 @@ func (a *app) tell(req buildkit.Request, problems []finding.Problem) error {
 		if dockerfile := dockerfile(req); filepath.Base(dockerfile) == filepath.Base(file) {
 			file = dockerfile
 		}
-		notes = append(notes, platform.Note{Severity: p.Severity, File: file, Line: p.Line, Title: p.Rule, Text: a.redactor.String(p.Message)})
+		notes = append(notes, platform.Note{Severity: p.Severity, File: file, Line: p.Line, Title: p.Rule, Text: a.redactor.String(a.about() + p.Message)})
 	}
 	if err := a.platform.Annotate(notes); err != nil {
 		return err

@@ -51,7 +51,9 @@ func (b *build) summary(res pipeline.Result) report.Run {
 	run.Started, run.Engine, run.Tags, run.Pushed = b.started, b.engine.String(), b.request.Tags, res.Pushed && b.push
 	run.Memory = report.Memory{Kind: string(m.Kind), Locked: m.Locked, Swap: m.Swap, SurvivesKill: m.SurvivesKill, AfterKill: m.AfterKill, End: m.End}
 	run.Dockerfile = dockerfile(b.request)
-	run.Notice = b.why
+	if b.why != "" {
+		run.Notice = b.about() + b.why
+	}
 	for _, l := range b.times.laps {
 		run.Timings = append(run.Timings, report.Timing{Stage: l.name, Within: l.within, Took: l.took})
 	}

@@ -142,11 +142,15 @@ func (a *app) mask(set secret.Set) (*index.Index, error) {
 }
 
 func (a *app) warn(format string, args ...any) {
-	about := ""
-	if a.service != "" {
-		about = "service " + a.service + ": "
+	fmt.Fprintf(a.stderr, "secure-build: warning: %s%s\n", a.about(), fmt.Sprintf(format, args...))
+}
+
+// about begins a message with the service that it is about, if there is one.
+func (a *app) about() string {
+	if a.service == "" {
+		return ""
 	}
-	fmt.Fprintf(a.stderr, "secure-build: warning: %s%s\n", about, fmt.Sprintf(format, args...))
+	return "service " + a.service + ": "
 }
 
 // oneContext is the argument of build and check.

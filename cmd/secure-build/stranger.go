@@ -34,13 +34,17 @@ func (b *build) decide() (err error) {
 	}
 	folders = append(folders, b.composed...)
 	b.may, err = source.Decide(b.sources, folders...)
+	return err
+}
+
+// restrain takes back what a stranger's build may not do.
+func (b *build) restrain() {
 	if !b.may.Push {
 		b.push, b.caches = false, nil
 	}
 	if !b.may.Decrypt {
 		b.request.SSH = nil
 	}
-	return err
 }
 
 // withoutSecrets is the check for a stranger's change, which ends the run where
@@ -63,7 +67,7 @@ func (b *build) withoutSecrets() error {
 	if err := b.note(b.why); err != nil {
 		return err
 	}
-	if err := b.platform.Summary(report.Checked(b.why, b.redactor.Bytes)); err != nil {
+	if err := b.platform.Summary(report.Checked(b.about()+b.why, b.redactor.Bytes)); err != nil {
 		return err
 	}
 	return pipeline.ErrEnough
@@ -71,5 +75,5 @@ func (b *build) withoutSecrets() error {
 
 // note shows why beside the log too.
 func (b *build) note(why string) error {
-	return b.platform.Annotate([]platform.Note{{Severity: finding.Warning, Title: "no secrets for a change of somebody else's", Text: why}})
+	return b.platform.Annotate([]platform.Note{{Severity: finding.Warning, Title: "no secrets for a change of somebody else's", Text: b.about() + why}})
 }

@@ -127,6 +127,16 @@ func TestMoveCache(t *testing.T) {
 			t.Errorf("%s: want an error", name)
 		}
 	}
+	changed := put("a layer that changes after the scan")
+	if err := os.WriteFile(blob(stage, changed.Digest), []byte("a layer that changed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MoveCache(stage, put(`{"config":{"digest":"`+changed.Digest.String()+`"}}`), c); err == nil {
+		t.Error("a blob without its digest was taken")
+	}
+	if _, err := os.Stat(blob(dest, changed.Digest)); err == nil {
+		t.Error("a blob without its digest was written")
+	}
 	if err := os.WriteFile(blob(stage, manifest.Digest), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -143,7 +143,7 @@ func moveBlobs(stage string, desc ocispecs.Descriptor, dest string) error {
 		if err := d.Digest.Validate(); err != nil {
 			return err
 		}
-		if err := moveBlob(blob(stage, d.Digest), blob(dest, d.Digest)); err != nil {
+		if err := moveBlob(blob(stage, d.Digest), blob(dest, d.Digest), d.Digest); err != nil {
 			return err
 		}
 	}
@@ -155,8 +155,9 @@ func blob(dir string, d digest.Digest) string {
 }
 
 // moveBlob copies, since the stage may be linked with the image's layout, whose
-// files have another owner's rights. A blob appears whole or not at all.
-func moveBlob(from, to string) (err error) {
+// files have another owner's rights. A blob appears whole or not at all, and not
+// if it has changed since the scan read it.
+func moveBlob(from, to string, d digest.Digest) (err error) {
 	if _, err := os.Stat(to); err == nil {
 		return nil
 	}
@@ -174,7 +175,10 @@ func moveBlob(from, to string) (err error) {
 			err = errors.Join(err, os.Remove(out.Name()))
 		}
 	}()
-	_, err = io.Copy(out, in)
+	seen := d.Verifier()
+	if _, err = io.Copy(io.MultiWriter(out, seen), in); err == nil && !seen.Verified() {
+		err = fmt.Errorf("the bytes of %s on the disk are not those that were scanned", d)
+	}
 	if err = errors.Join(err, out.Chmod(0o644), out.Close()); err != nil {
 		return err
 	}

@@ -116,6 +116,12 @@ var platform = Option{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: Group
 var contexts = Option{Flag: "build-context", Kind: List, Arg: "NAME=WHERE", Group: GroupBuild,
 	Usage: "another context, or another image for a base: a folder, oci-layout://DIR[:TAG], docker-image://REF, target:STAGE, or a git or https address"}
 
+// compose is the part that says where the options of several images are.
+var compose = []Option{
+	{Flag: "compose", Kind: List, Arg: "FILE", Group: GroupBuild, Usage: "Compose file to take contexts, options and secrets from; several are merged, as with docker compose -f"},
+	{Flag: "service", Kind: List, Arg: "NAME", Group: GroupBuild, Usage: "service of the Compose file to build (default: all that have a build)"},
+}
+
 // scan is the part that says what a scan looks for and what blocks.
 var scan = []Option{
 	{Flag: "fail-on", Kind: String, Default: "error", Arg: "known-value|error|warning", Group: GroupScan,
@@ -145,8 +151,7 @@ var engine = []Option{
 var Build = slices.Concat(secrets, inputs, keyless, dockerfile, scan, []Option{rescan}, []Option{
 	{Flag: "context", Kind: String, Arg: "CONTEXT", Group: GroupBuild, EnvOnly: true, Usage: "the build context where the argument is left out"},
 	contexts,
-	{Flag: "compose", Kind: List, Arg: "FILE", Group: GroupBuild, Usage: "Compose file to take contexts, options and secrets from; several are merged, as with docker compose -f"},
-	{Flag: "service", Kind: List, Arg: "NAME", Group: GroupBuild, Usage: "service of the Compose file to build (default: all that have a build)"},
+	compose[0], compose[1],
 	{Flag: "tag", Short: "t", Kind: List, Arg: "REF", Group: GroupBuild, Usage: "name of the image, such as registry.example.com/team/app:1.2"},
 	{Flag: "label", Kind: List, Arg: "NAME=VALUE", Group: GroupBuild, Usage: "label of the image"},
 	platform,
@@ -200,6 +205,7 @@ var Exec = slices.Concat(secrets, keyless, []Option{
 // Check is the table of "secure-build check".
 var Check = slices.Concat(secrets[:3:3], inputs[:3:3], dockerfile, []Option{
 	contexts,
+	compose[0], compose[1],
 	platform,
 	scan[0],
 	{Flag: "json", Kind: Bool, Group: GroupOutput, Usage: "print JSON"},

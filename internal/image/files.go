@@ -1,7 +1,6 @@
 package image
 
 import (
-	"archive/tar"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -9,19 +8,17 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/org/secure-build/internal/hint"
 )
 
 // Files are what an output of type local or tar is to get, as one tar archive
 // that waits beside the layout. For the scanner they look like an image of one
-// layer, which is not part of the image that is pushed.
+// layer, which is not part of the image that is pushed. Their digest is that of
+// what BuildKit sent, whatever becomes of the file.
 type Files struct {
 	path   string
 	file   *os.File
@@ -94,86 +91,5 @@ func (f *Files) Copy(w io.Writer) error {
 		return err
 	}
 	defer r.Close()
-	_, err = io.Copy(w, r)
-	return err
-}
-
-// Extract unpacks the archive into a folder, beside and over what is there.
-// Nothing is written outside of it, wherever a link in it leads. Files belong to
-// who runs this, as buildx has it.
-func (f *Files) Extract(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	r, err := os.Open(f.path)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	var dirs []*tar.Header // their times last: a file in them changes those
-	for tr := tar.NewReader(r); ; {
-		h, err := tr.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if h.Name = path.Clean(h.Name); h.Name == "." {
-			continue
-		}
-		if err := extract(root, h, tr); err != nil {
-			return fmt.Errorf("writing %s: %w", h.Name, err)
-		}
-		if h.Typeflag == tar.TypeDir {
-			dirs = append(dirs, h)
-		}
-	}
-	for i := len(dirs) - 1; i >= 0; i-- {
-		if err := stamp(root, dirs[i]); err != nil {
-			return fmt.Errorf("writing %s: %w", dirs[i].Name, err)
-		}
-	}
-	return nil
-}
-
-func extract(root *os.Root, h *tar.Header, r io.Reader) error {
-	old, err := root.Lstat(h.Name)
-	if isDir := h.Typeflag == tar.TypeDir; err == nil && !(isDir && old.IsDir()) {
-		if err := root.RemoveAll(h.Name); err != nil {
-			return err
-		}
-	}
-	if err := root.MkdirAll(path.Dir(h.Name), 0o755); err != nil {
-		return err
-	}
-	switch h.Typeflag {
-	case tar.TypeDir:
-		return root.MkdirAll(h.Name, 0o700)
-	case tar.TypeSymlink:
-		return root.Symlink(h.Linkname, h.Name)
-	case tar.TypeLink:
-		return root.Link(path.Clean(h.Linkname), h.Name)
-	case tar.TypeReg:
-	default:
-		return hint.Wrap(errors.New("it is a device or a pipe"), "use --output type=tar, or leave it out of the image")
-	}
-	w, err := root.OpenFile(h.Name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(w, r)
-	return errors.Join(err, w.Close(), stamp(root, h))
-}
-
-// stamp sets mode and time.
-func stamp(root *os.Root, h *tar.Header) error {
-	mode := h.FileInfo().Mode()
-	now := time.Now()
-	return errors.Join(root.Chmod(h.Name, mode&(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky)), root.Chtimes(h.Name, now, h.ModTime))
+	return copyVerified(w, r, f.digest.Digest())
 }

@@ -30,6 +30,7 @@ type Layout struct {
 	lenders func() []string // folders of blobs
 	taken   taken
 	remove  func() error
+	root    *ocispecs.Descriptor // as SetRoot was given it: index.json is for others to read
 
 	// A build that was cancelled may still be writing: what writes holds open for
 	// reading, what removes holds it for writing.
@@ -102,11 +103,15 @@ func (l *Layout) SetRoot(root ocispecs.Descriptor) error {
 	if err := os.WriteFile(filepath.Join(l.dir, ocispecs.ImageIndexFile), b, 0o600); err != nil {
 		return fmt.Errorf("writing the layout's index: %w", err)
 	}
+	l.root = &root
 	return nil
 }
 
 // Root is the descriptor of the one image in the layout.
 func (l *Layout) Root() (ocispecs.Descriptor, error) {
+	if l.root != nil {
+		return *l.root, nil
+	}
 	f, err := os.Open(filepath.Join(l.dir, ocispecs.ImageIndexFile))
 	if err != nil {
 		return ocispecs.Descriptor{}, fmt.Errorf("reading the layout's index: %w", err)

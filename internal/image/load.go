@@ -46,6 +46,9 @@ func (d Docker) Load(ctx context.Context, archive func(io.Writer) error) error {
 	} else {
 		err = d.api(ctx, u, archive)
 	}
+	if errors.Is(err, ErrChanged) {
+		return fmt.Errorf("loading the image into Docker at %s: %w", host, err)
+	}
 	if err != nil {
 		return hint.Wrap(fmt.Errorf("loading the image into Docker at %s: %w", host, err), "is Docker running, and may this user reach it? DOCKER_HOST says where it is")
 	}
@@ -68,7 +71,12 @@ func (d Docker) api(ctx context.Context, u *url.URL, archive func(io.Writer) err
 		base, transport.TLSClientConfig = "https://"+u.Host, config
 	}
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(archive(w)) }()
+	written := make(chan error, 1)
+	go func() {
+		err := archive(w)
+		w.CloseWithError(err) // ends the request as one that is not whole
+		written <- err
+	}()
 	defer r.Close()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/images/load?quiet=1", r)
 	if err != nil {
@@ -80,7 +88,14 @@ func (d Docker) api(ctx context.Context, u *url.URL, archive func(io.Writer) err
 		return err
 	}
 	defer resp.Body.Close()
-	return loaded(resp)
+	if err := loaded(resp); err != nil {
+		return err
+	}
+	_ = r.Close() // the engine has what it wanted, be it less than all
+	if err := <-written; !errors.Is(err, io.ErrClosedPipe) {
+		return err
+	}
+	return nil
 }
 
 // loaded reads the engine's answer: a stream of messages, of which one may be an
@@ -105,6 +120,8 @@ func loaded(resp *http.Response) error {
 }
 
 func (d Docker) command(ctx context.Context, archive func(io.Writer) error) error {
+	ctx, kill := context.WithCancel(ctx)
+	defer kill()
 	cmd := exec.CommandContext(ctx, "docker", "load", "--quiet")
 	if d.Context != "" {
 		cmd.Args = slices.Insert(cmd.Args, 1, "--context", d.Context)
@@ -123,11 +140,32 @@ func (d Docker) command(ctx context.Context, archive func(io.Writer) error) erro
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	aerr := errors.Join(archive(in), in.Close())
+	to := &pipe{w: in}
+	aerr := archive(to)
+	if aerr != nil && to.err == nil { // not the command's fault: its input must not look complete
+		kill()
+		_ = cmd.Wait() // says that it was killed
+		return aerr
+	}
+	aerr = errors.Join(aerr, in.Close())
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("docker load: %w: %s", err, strings.TrimSpace(said.String()))
 	}
 	return aerr
+}
+
+// A pipe remembers whether it was its other end that gave up.
+type pipe struct {
+	w   io.Writer
+	err error
+}
+
+func (p *pipe) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	if err != nil {
+		p.err = err
+	}
+	return n, err
 }
 
 func tlsConfig(dir string) (*tls.Config, error) {

@@ -2,13 +2,12 @@ package image
 
 import (
 	"archive/tar"
+	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -40,49 +39,6 @@ func (l *Layout) WriteOCI(w io.Writer, names []string) error {
 		return err
 	}
 	return l.archive(w, all)
-}
-
-// WriteDir writes the same into a folder.
-func (l *Layout) WriteDir(dir string, names []string) error {
-	all, err := l.oci(names)
-	if err != nil {
-		return err
-	}
-	for _, m := range all {
-		to := filepath.Join(dir, filepath.FromSlash(m.name))
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return err
-		}
-		if m.blob == "" {
-			err = os.WriteFile(to, m.data, 0o644)
-		} else if _, serr := os.Stat(to); serr != nil {
-			err = l.copyBlob(to, m.blob)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *Layout) copyBlob(to string, d digest.Digest) error {
-	r, err := l.Open(d.String())
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	tmp, err := os.CreateTemp(filepath.Dir(to), ".blob-")
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(tmp, r)
-	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), to)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(tmp.Name()))
-	}
-	return nil
 }
 
 func (l *Layout) oci(names []string) ([]member, error) {
@@ -160,7 +116,11 @@ func (l *Layout) decode(desc ocispecs.Descriptor, into any) error {
 		return err
 	}
 	defer r.Close()
-	if err := json.NewDecoder(io.LimitReader(r, maxIndexSize)).Decode(into); err != nil {
+	var text bytes.Buffer // it says which blobs leave, so it is the one that was scanned
+	if err := copyVerified(&text, io.LimitReader(r, maxIndexSize), desc.Digest); err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text.Bytes(), into); err != nil {
 		return fmt.Errorf("reading %s: %w", desc.Digest, err)
 	}
 	return nil
@@ -256,6 +216,5 @@ func (l *Layout) member(tw *tar.Writer, m member) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(tw, f)
-	return err
+	return copyVerified(tw, io.LimitReader(f, h.Size), m.blob)
 }

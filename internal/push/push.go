@@ -39,6 +39,9 @@ func ParseTags(refs []string) ([]Tag, error) {
 	var tags []Tag
 	for _, ref := range refs {
 		t, err := name.NewTag(ref)
+		if err == nil && slices.Contains(strings.Split(t.RepositoryStr(), "/"), "") { // BuildKit says so when it has built
+			err = errors.New("a part of the name is empty")
+		}
 		if err != nil {
 			return nil, hint.Wrap(fmt.Errorf("reading the tag %q: %w", ref, err), "a tag looks like registry.example.com/team/app:1.2")
 		}

@@ -227,7 +227,7 @@ func TestLoginGoesToItsRegistryOnly(t *testing.T) {
 }
 
 func TestParseTags(t *testing.T) {
-	for _, bad := range []string{"", "UPPER/case", "a b", "app:tag:tag", "app@sha256:00"} {
+	for _, bad := range []string{"", "/app:1", "example.com//app", "UPPER/case", "a b", "app:tag:tag", "app@sha256:00"} {
 		if _, err := ParseTags([]string{bad}); err == nil || len(hint.Of(err)) == 0 {
 			t.Errorf("%q: got %v, want an error with a hint", bad, err)
 		}

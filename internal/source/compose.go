@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 // are in the words of our own flags, since each has one.
 type Service struct {
 	Name    string
+	File    string // the Compose file, or the last of several
 	Context string
 	Inline  string              // the Dockerfile itself, where the Compose file holds it
 	Lists   map[string][]string // by flag
@@ -30,6 +32,7 @@ type Service struct {
 	Refs     []Ref             // its secrets, but for the external ones
 	External map[string]string // name in the Compose file, by the id that a source has to give
 	Warnings []string          // what of it is not honored
+	Fork     bool              // the Compose file is of a change that comes from a fork
 
 	env map[string]string // of .env, for secrets that are variables
 }
@@ -57,7 +60,11 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 		}
 		paths[i] = opts.path(name)
 	}
-	project, err := loadProject(ctx, paths, environ())
+	given, why := environ(), fork(opts)
+	if why != nil {
+		given = public(given)
+	}
+	project, err := loadProject(ctx, paths, given)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +76,13 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 	var errs []error
 	for _, svc := range chosen {
 		s, err := newService(project, svc, opts)
+		s.File = files[len(files)-1]
+		if why != nil {
+			err = errors.Join(err, s.confine(svc.Build, checkoutOf(paths[0]), why))
+			if names := withheld(opts, files, environ()); len(all) == 0 && len(names) > 0 {
+				s.warn("%v: its Compose file is not given the job's variables: %s", why, strings.Join(names, ", "))
+			}
+		}
 		for _, e := range each(err) {
 			errs = append(errs, fmt.Errorf("service %s: %w", svc.Name, e))
 		}
@@ -212,7 +226,13 @@ func (s *Service) newSecret(project *types.Project, ref types.ServiceSecretConfi
 	case def.File == "":
 		return hint.Wrap(fmt.Errorf("the secret %q has none of file, environment and external", ref.Source), "a value does not belong into a Compose file")
 	}
-	r, err := fileRef(id, shown(def.File), opts)
+	name := shown(def.File)
+	if _, err := os.Stat(opts.path(name)); errors.Is(err, fs.ErrNotExist) { // a check needs no value, and a fork's job has none
+		s.warn("the file %s of the secret %q is not there", name, ref.Source)
+		s.Refs = append(s.Refs, Ref{kind: fromFile, id: id, file: name})
+		return nil
+	}
+	r, err := fileRef(id, name, opts)
 	s.Refs = append(s.Refs, r)
 	return err
 }

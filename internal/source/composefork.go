@@ -1,0 +1,136 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"github.com/org/secure-build/internal/hint"
+)
+
+// A Compose file says what is read on this machine and what RUN may do, which
+// for an image alone the job says. In a change that comes from a fork it is the
+// stranger's word (I10): it is given no variable of the job but those that the
+// CI shows to everyone, nothing outside of the checkout, and no rights.
+
+// publicVariables are what everyone who can see the change can see too.
+var publicVariables = regexp.MustCompile(`^(CI|SOURCE_DATE_EPOCH|COMPOSE_(PROJECT_NAME|PROFILES)` +
+	`|CI_(COMMIT|PROJECT)_[A-Z_]+|CI_(DEFAULT_BRANCH|JOB_ID|JOB_NAME|PIPELINE_ID|PIPELINE_IID|PIPELINE_SOURCE|REGISTRY|REGISTRY_IMAGE|SERVER_HOST|SERVER_URL|MERGE_REQUEST_IID)` +
+	`|GITHUB_(SHA|REF|REF_NAME|REF_TYPE|HEAD_REF|BASE_REF|REPOSITORY|REPOSITORY_OWNER|RUN_ID|RUN_NUMBER|RUN_ATTEMPT|EVENT_NAME|SERVER_URL))$`)
+
+// public are the variables that a stranger's Compose file may name.
+func public(environ []string) []string {
+	return slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
+		name, _, _ := strings.Cut(kv, "=")
+		return !publicVariables.MatchString(name)
+	})
+}
+
+var named = regexp.MustCompile(`(?:^|[^$])\$\{?([A-Za-z_][A-Za-z0-9_]*)`)
+
+// withheld are the names of variables that Compose files have and are not given.
+func withheld(opts Options, files, environ []string) []string {
+	var names []string
+	for _, file := range files {
+		text, err := readFile(opts, file, maxFile, false)
+		if err != nil {
+			continue // it was read before
+		}
+		for _, m := range named.FindAllStringSubmatch(string(text), -1) {
+			set := slices.ContainsFunc(environ, func(kv string) bool { return strings.HasPrefix(kv, m[1]+"=") })
+			if set && !publicVariables.MatchString(m[1]) && !slices.Contains(names, m[1]) {
+				names = append(names, m[1])
+			}
+		}
+	}
+	return names
+}
+
+// confine holds a stranger's service to the checkout, and to what RUN may do
+// without being given more.
+func (s *Service) confine(b *types.BuildConfig, root string, why error) error {
+	s.Fork = true
+	s.Lists["ssh"], s.Lists["cache-to"] = nil, nil
+	var errs []error
+	refuse := func(what, advice string) {
+		errs = append(errs, hint.Wrap(fmt.Errorf("%s, and %w", what, why), "%s", advice))
+	}
+	places := map[string]string{"build.context": b.Context}
+	if file := s.Texts["file"]; file != "" && !fetched(b.Context) {
+		places["build.dockerfile"] = file
+	}
+	for name, where := range b.AdditionalContexts {
+		if dir, ok := strings.CutPrefix(where, "oci-layout://"); ok {
+			where, _, _ = strings.Cut("./"+dir, ":") // without the tag
+			if filepath.IsAbs(dir) {
+				where = where[len("./"):]
+			}
+		}
+		places["build.additional_contexts."+name] = where
+	}
+	for _, what := range slices.Sorted(maps.Keys(places)) {
+		if where := places[what]; !inside(root, where) {
+			refuse(fmt.Sprintf("%s is outside of %s", what, shown(root)), "a fork's Compose file is built from its own files alone; flags and a CONTEXT of the job may name others")
+		}
+	}
+	if b.Privileged || len(b.Entitlements) > 0 || b.Network != "" && b.Network != "none" && b.Network != "default" {
+		refuse("build.privileged, build.entitlements or build.network gives RUN more than is usual", "a fork's Compose file is built with --allow and --network of the job alone")
+	}
+	return errors.Join(errs...)
+}
+
+// inside says whether a path is in the folder, wherever links lead. What is no
+// path on this machine is in no folder of it, and is fetched.
+func inside(root, path string) bool {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return false
+	}
+	real, err := filepath.EvalSymlinks(abs)
+	switch {
+	case errors.Is(err, os.ErrNotExist) && fetched(path):
+		return true
+	case errors.Is(err, os.ErrNotExist) && abs != filepath.Dir(abs): // an error where it is read
+		return inside(root, filepath.Dir(abs))
+	case err != nil:
+		return false
+	}
+	rel, err := filepath.Rel(root, real)
+	return err == nil && filepath.IsLocal(rel)
+}
+
+// fetched says whether a place looks like an address. A drive's letter is none.
+func fetched(place string) bool {
+	scheme, _, ok := strings.Cut(place, ":")
+	return ok && len(scheme) > 1 && !strings.ContainsAny(scheme, `/\`) || strings.HasPrefix(place, "git@") || strings.HasPrefix(place, "github.com/")
+}
+
+// checkoutOf is the repository that a file is in, or else the working directory
+// that it is in, or else its folder.
+func checkoutOf(file string) string {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
+	if err != nil {
+		return filepath.Dir(file)
+	}
+	for up := dir; ; up = filepath.Dir(up) {
+		if _, err := os.Lstat(filepath.Join(up, ".git")); err == nil { // no commit can hold one
+			return up
+		}
+		if up == filepath.Dir(up) {
+			break
+		}
+	}
+	if wd, err := os.Getwd(); err == nil {
+		if real, err := filepath.EvalSymlinks(wd); err == nil && inside(real, dir) {
+			return real
+		}
+	}
+	return dir
+}
