@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
+	dockerconfig "github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/config/types"
 	"github.com/moby/buildkit/client"
@@ -25,6 +26,7 @@ import (
 	"github.com/moby/buildkit/session/secrets"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/authfile"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/tonistiigi/fsutil"
 	"golang.org/x/sync/errgroup"
@@ -68,8 +70,10 @@ type Request struct {
 	// CacheTo is what to export. Only what is inline leaves with the build; the
 	// others are staged and published after a verdict.
 	CacheTo []Cache
-	// Credentials for pulling base images.
+	// Credentials for pulling base images, and the folder of buildx that has some
+	// for one repository or purpose (CredentialDir).
 	Docker *configfile.ConfigFile
+	Scoped string
 	// Store receives the image's blobs.
 	Store content.Store
 	// Files receives the image's files as a tar archive, if an output wants them.
@@ -165,7 +169,7 @@ func (e *Engine) options(req Request) (client.SolveOpt, error) {
 		Exports:       req.exports(),
 		Session: []session.Attachable{
 			secretsprovider.NewSecretProvider(store{req.Secret}),
-			authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: credentials(req.Docker)}),
+			authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: credentials(req.Docker, req.Scoped)}),
 		},
 		AllowedEntitlements: req.Entitlements(),
 		// Keeps this build's log, in which a step may have printed a secret,
@@ -185,13 +189,26 @@ func (e *Engine) options(req Request) (client.SolveOpt, error) {
 	return opt, nil
 }
 
-// credentials looks up a registry's login in Docker's configuration.
-func credentials(cf *configfile.ConfigFile) authprovider.AuthConfigProvider {
-	if cf != nil {
-		return authprovider.LoadAuthConfig(cf)
-	}
-	return func(context.Context, string, []string, authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
+// credentials looks up a registry's login in Docker's configuration, and before
+// that in what is for this repository alone. A configuration is read when it is
+// asked for: a helper of it may take seconds.
+func credentials(cf *configfile.ConfigFile, scoped string) authprovider.AuthConfigProvider {
+	usual := func(context.Context, string, []string, authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
 		return types.AuthConfig{}, nil
+	}
+	if cf != nil {
+		usual = authprovider.LoadAuthConfig(cf)
+	}
+	return func(ctx context.Context, host string, scopes []string, expired authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
+		dir := authfile.Dir(scoped, host, scopes)
+		if dir == "" {
+			return usual(ctx, host, scopes, expired)
+		}
+		own, err := dockerconfig.Load(dir)
+		if err != nil {
+			return types.AuthConfig{}, fmt.Errorf("reading the credentials for %s: %w", host, err)
+		}
+		return authprovider.LoadAuthConfig(own)(ctx, host, scopes, expired)
 	}
 }
 
