@@ -16,7 +16,8 @@ import (
 
 // A workflow is one of this repository's, as far as it is run here.
 type workflow struct {
-	Jobs map[string]struct {
+	Permissions map[string]string
+	Jobs        map[string]struct {
 		Permissions map[string]string
 		Outputs     map[string]string
 		Steps       []actionStep
