@@ -34,7 +34,7 @@ func newForge(t *testing.T, source string) forge {
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths := strings.Fields(string(goEnv))
+	paths := strings.Split(string(goEnv), "\n")
 	f.env = []string{
 		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "GOCACHE=" + paths[0], "GOMODCACHE=" + paths[1], "GOPROXY=" + paths[2],
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1", "RELEASES=" + f.releases,
