@@ -251,17 +251,49 @@ func FuzzHostileInputs(f *testing.F) {
 
 func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
-// TestEveryInputIsExercised: act gives each one to the action, as far as it can
-// be had here (an agent, a cloud and an engine with other rights cannot).
+// TestEveryInputIsExercised: act gives each one to the action, with another
+// value than its default; act-inputs.txtar and act-effects.txtar look at what it
+// does. What takes a cloud, or another machine, other scripts try by its option.
 func TestEveryInputIsExercised(t *testing.T) {
-	text, err := os.ReadFile("testdata/act/inputs.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	elsewhere := strings.Fields(`aws-region gcp-workload-identity-provider gcp-service-account vault-role vault-auth-path oidc-audience`)
-	for name := range readAction(t).Inputs {
-		if !slices.Contains(elsewhere, name) && !matches(`(?m)^          `+name+`:`, string(text)) {
-			t.Errorf("no workflow of testdata/act/inputs.yml sets %s", name)
+	elsewhere := strings.Fields(`allow-key-source allow-disk aws-role aws-region gcp-workload-identity-provider gcp-service-account
+		vault-role vault-auth-path oidc-audience`)
+	given := map[string][]string{}
+	for _, name := range []string{"inputs.yml", "effects.yml"} {
+		for _, job := range readWorkflow(t, "testdata", "act", name).Jobs {
+			for _, step := range job.Steps {
+				for input, value := range step.With {
+					given[input] = append(given[input], value)
+				}
+			}
 		}
 	}
+	scripts := readAll(t, filepath.Join("cmd", "secure-build", "testdata", "script", "*.txtar"))
+	for name, in := range readAction(t).Inputs {
+		other := slices.ContainsFunc(given[name], func(value string) bool { return value != "" && value != *in.Default })
+		switch i := slices.IndexFunc(config.Build, func(o config.Option) bool { return o.Input() == name }); {
+		case other && slices.Contains(elsewhere, name):
+			t.Errorf("%s is exercised in a workflow, not elsewhere", name)
+		case !other && !slices.Contains(elsewhere, name):
+			t.Errorf("no workflow of act gives %s a value of its own: %q", name, given[name])
+		case !other && (i < 0 || !strings.Contains(scripts, "--"+config.Build[i].Flag+" ") && !strings.Contains(scripts, config.Build[i].Env()+"=")):
+			t.Errorf("no script tries %s", name)
+		}
+	}
+}
+
+func readAll(t *testing.T, pattern string) string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v, %v", pattern, names, err)
+	}
+	var all strings.Builder
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
 }

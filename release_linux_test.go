@@ -82,7 +82,7 @@ func (f forge) release(version string) (outputs map[string]string, log string, e
 			}
 		},
 	}
-	outputs, err = r.job(readWorkflow(f.t, "release.yml"), "archives")
+	outputs, err = r.job(readWorkflow(f.t, ".github", "workflows", "release.yml"), "archives")
 	if err == nil {
 		if left := f.git(r.dir, "status", "--porcelain"); left != "" {
 			f.t.Errorf("the release left in the checkout:\n%s", left)

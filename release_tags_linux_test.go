@@ -94,7 +94,7 @@ func (f forge) image(version, commit, major, program string) (with map[string]st
 			}
 		},
 	}
-	_, err = r.job(readWorkflow(f.t, "release.yml"), "image")
+	_, err = r.job(readWorkflow(f.t, ".github", "workflows", "release.yml"), "image")
 	return with, r.log.String(), err
 }
 
@@ -122,7 +122,7 @@ func TestReleaseImage(t *testing.T) {
 
 // TestReleaseMayDoNoMore than its jobs need.
 func TestReleaseMayDoNoMore(t *testing.T) {
-	w := readWorkflow(t, "release.yml")
+	w := readWorkflow(t, ".github", "workflows", "release.yml")
 	want := map[string]map[string]string{
 		"archives": {"contents": "write", "id-token": "write", "attestations": "write"},
 		"image":    {"contents": "read", "packages": "write"},

@@ -24,9 +24,9 @@ type workflow struct {
 	}
 }
 
-func readWorkflow(t *testing.T, name string) (w workflow) {
+func readWorkflow(t *testing.T, path ...string) (w workflow) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(".github", "workflows", name))
+	text, err := os.ReadFile(filepath.Join(path...))
 	if err != nil {
 		t.Fatal(err)
 	}
