@@ -20,7 +20,7 @@ func TestCredentialsForOneRepository(t *testing.T) {
 		if err := os.MkdirAll(name, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		text := `{"auths": {"r.example.com": {"username": "` + user + `", "password": "x"}, "s.example.com": {"username": "` + user + `", "password": "x"}}}`
+		text := `{"auths": {"https://index.docker.io/v1/": {"username": "hub", "password": "x"}, "r.example.com": {"username": "` + user + `", "password": "x"}, "s.example.com": {"username": "` + user + `", "password": "x"}}}`
 		if err := os.WriteFile(filepath.Join(name, "config.json"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -38,6 +38,9 @@ func TestCredentialsForOneRepository(t *testing.T) {
 		{"r.example.com", authfile.Scope("team/other", "pull"), "anybody"},
 		{"s.example.com", authfile.Scope("team/app", "pull"), "anybody"},
 		{"t.example.com", authfile.Scope("team/app", "pull"), ""},
+		{authfile.DockerHub, authfile.Scope("library/app", "pull"), "hub"},
+		{"dhi.io", authfile.Scope("python", "pull"), "hub"}, // Docker's own, with the same accounts
+		{"dhi.io.example.com", authfile.Scope("python", "pull"), ""},
 		{"r.example.com", "", "anybody"}, // without a token there is no scope
 	} {
 		got, err := provider(t.Context(), tt.host, []string{tt.scope}, nil)

@@ -14,9 +14,7 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
-	dockerconfig "github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
-	"github.com/docker/cli/cli/config/types"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
@@ -26,7 +24,6 @@ import (
 	"github.com/moby/buildkit/session/secrets"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
-	"github.com/org/secure-build/internal/authfile"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/tonistiigi/fsutil"
 	"golang.org/x/sync/errgroup"
@@ -187,29 +184,6 @@ func (e *Engine) options(req Request) (client.SolveOpt, error) {
 		opt.Session = append(opt.Session, agents)
 	}
 	return opt, nil
-}
-
-// credentials looks up a registry's login in Docker's configuration, and before
-// that in what is for this repository alone. A configuration is read when it is
-// asked for: a helper of it may take seconds.
-func credentials(cf *configfile.ConfigFile, scoped string) authprovider.AuthConfigProvider {
-	usual := func(context.Context, string, []string, authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
-		return types.AuthConfig{}, nil
-	}
-	if cf != nil {
-		usual = authprovider.LoadAuthConfig(cf)
-	}
-	return func(ctx context.Context, host string, scopes []string, expired authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
-		dir := authfile.Dir(scoped, host, scopes)
-		if dir == "" {
-			return usual(ctx, host, scopes, expired)
-		}
-		own, err := dockerconfig.Load(dir)
-		if err != nil {
-			return types.AuthConfig{}, fmt.Errorf("reading the credentials for %s: %w", host, err)
-		}
-		return authprovider.LoadAuthConfig(own)(ctx, host, scopes, expired)
-	}
 }
 
 // store answers BuildKit's questions for secrets.
