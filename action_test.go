@@ -56,19 +56,35 @@ func (a actionFile) build(t testing.TB) actionStep {
 	return a.Runs.Steps[i]
 }
 
-// The inputs and outputs of docker/build-push-action v7 (its action.yml).
+// The 33 inputs and 3 outputs of docker/build-push-action v7: those of its
+// action.yml at commit 0259cb088b9283926c6ffe4374b2a06a25c8c131, of v6, which is
+// the newest that was read. From there to v7.4.0 (September 2026) no release's
+// notes list an input that was added, renamed or taken away: v6.19 gives the
+// token to GitHub's host only, v7.0.0 needs Node 24 and drops two variables of the
+// environment, v7.1.0 knows the query format of git contexts, v7.4.0 prints the
+// metadata safely; the rest there, v7.2.0 and v7.3.0 as a whole, is about its
+// own build and dependencies. (The last input that was added, call, heads the notes of v6.10.0.)
 var (
 	buildPushInputs = strings.Fields(`add-hosts allow annotations attests build-args build-contexts builder cache-from
 		cache-to call cgroup-parent context file labels load network no-cache no-cache-filters outputs platforms provenance
 		pull push sbom secrets secret-envs secret-files shm-size ssh tags target ulimit github-token`)
 	buildPushOutputs = strings.Fields("imageid digest metadata")
+	// Its defaults, where they are not empty.
+	buildPushDefaults = map[string]string{"load": "false", "no-cache": "false", "pull": "false", "push": "false", "github-token": "${{ github.token }}"}
+	// Ours that are others: the context is the checkout and not the repository as
+	// GitHub serves it, so there is nothing to fetch with the job's token either.
+	ownDefaults = map[string]string{"context": ".", "github-token": ""}
 )
 
 func TestActionIsADropIn(t *testing.T) {
 	a := readAction(t)
 	for _, name := range buildPushInputs {
-		if _, ok := a.Inputs[name]; !ok {
-			t.Errorf("there is no input %s", name)
+		want, own := ownDefaults[name]
+		if !own {
+			want = buildPushDefaults[name]
+		}
+		if in, ok := a.Inputs[name]; !ok || in.Default == nil || *in.Default != want {
+			t.Errorf("input %s: got %+v, want one with the default %q", name, in, want)
 		}
 	}
 	for _, name := range buildPushOutputs {
@@ -235,17 +251,49 @@ func FuzzHostileInputs(f *testing.F) {
 
 func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
-// TestEveryInputIsExercised: act gives each one to the action, as far as it can
-// be had here (an agent, a cloud and an engine with other rights cannot).
+// TestEveryInputIsExercised: act gives each one to the action, with another
+// value than its default; act-inputs.txtar and act-effects.txtar look at what it
+// does. What takes a cloud, or another machine, other scripts try by its option.
 func TestEveryInputIsExercised(t *testing.T) {
-	text, err := os.ReadFile("testdata/act/inputs.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	elsewhere := strings.Fields(`aws-region gcp-workload-identity-provider gcp-service-account vault-role vault-auth-path oidc-audience`)
-	for name := range readAction(t).Inputs {
-		if !slices.Contains(elsewhere, name) && !matches(`(?m)^          `+name+`:`, string(text)) {
-			t.Errorf("no workflow of testdata/act/inputs.yml sets %s", name)
+	elsewhere := strings.Fields(`allow-key-source allow-disk aws-role aws-region gcp-workload-identity-provider gcp-service-account
+		vault-role vault-auth-path oidc-audience`)
+	given := map[string][]string{}
+	for _, name := range []string{"inputs.yml", "effects.yml"} {
+		for _, job := range readWorkflow(t, "testdata", "act", name).Jobs {
+			for _, step := range job.Steps {
+				for input, value := range step.With {
+					given[input] = append(given[input], value)
+				}
+			}
 		}
 	}
+	scripts := readAll(t, filepath.Join("cmd", "secure-build", "testdata", "script", "*.txtar"))
+	for name, in := range readAction(t).Inputs {
+		other := slices.ContainsFunc(given[name], func(value string) bool { return value != "" && value != *in.Default })
+		switch i := slices.IndexFunc(config.Build, func(o config.Option) bool { return o.Input() == name }); {
+		case other && slices.Contains(elsewhere, name):
+			t.Errorf("%s is exercised in a workflow, not elsewhere", name)
+		case !other && !slices.Contains(elsewhere, name):
+			t.Errorf("no workflow of act gives %s a value of its own: %q", name, given[name])
+		case !other && (i < 0 || !strings.Contains(scripts, "--"+config.Build[i].Flag+" ") && !strings.Contains(scripts, config.Build[i].Env()+"=")):
+			t.Errorf("no script tries %s", name)
+		}
+	}
+}
+
+func readAll(t *testing.T, pattern string) string {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%s: %v, %v", pattern, names, err)
+	}
+	var all strings.Builder
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
 }

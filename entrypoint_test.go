@@ -93,6 +93,33 @@ func (l launch) run(args ...string) (stdout, stderr string, code int) {
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
+// refuses says that nothing is run, and why.
+func (l launch) refuses(t *testing.T, why string) {
+	t.Helper()
+	out, errs, code := l.run("version")
+	if out != "" || code != 1 || !matches("(?m)^secure-build: error: .*"+why, errs) || !matches("(?m)^secure-build: hint: ", errs) {
+		t.Errorf("got %q, exit code %d, and %q; want an error with %q", out, code, errs, why)
+	}
+	if _, err := os.Stat(filepath.Join(l.dir, "ran")); err == nil {
+		t.Error("it was run")
+	}
+}
+
+// keep puts a program into the tool cache, as if it had been fetched.
+func (l launch) keep(t *testing.T, version, program string) {
+	t.Helper()
+	dir := filepath.Join(l.cache, "secure-build", version, runtime.GOARCH)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "secure-build"), []byte(program), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// evil is a program that says so, and leaves a trace of having run.
+const evil = "#!/bin/sh\ntouch \"$HOME/ran\"\necho evil\n"
+
 const says = "#!/bin/sh\nprintf '<%s>' \"$@\"\nexit 7\n"
 
 func TestEntrypointRunsTheBinaryBesideIt(t *testing.T) {
@@ -173,10 +200,7 @@ func TestEntrypointFailsClosed(t *testing.T) {
 		{"nothing", "", "no secure-build beside", here},
 	} {
 		l := newLaunch(t, map[string]string{"checksums.txt": tt.checksums}, append(tt.env, "PATH=/usr/bin:/bin")...)
-		out, errs, code := l.run("version")
-		if out != "" || code != 1 || !matches("(?m)^secure-build: error: .*"+tt.want, errs) || !matches("(?m)^secure-build: hint: ", errs) {
-			t.Errorf("%s: got %q, exit code %d, and %q; want an error with %q", tt.name, out, code, errs, tt.want)
-		}
+		l.refuses(t, tt.want)
 		if left, _ := filepath.Glob(filepath.Join(l.cache, "secure-build", "*", "*", "*")); len(left) > 0 {
 			t.Errorf("%s: left %q", tt.name, left)
 		}

@@ -30,6 +30,7 @@ const (
 // layers places every package. A package below one of these belongs to it
 // (scan/rules to scan). Whoever adds a package decides here where it stands.
 var layers = map[string]layer{
+	"internal/authfile": noun,
 	"internal/canary":   noun,
 	"internal/finding":  noun,
 	"internal/hint":     noun,
@@ -73,9 +74,9 @@ var importers = map[string][]string{
 	"github.com/sirupsen/logrus":             {"internal/buildkit"}, // to quiet it
 	"google.golang.org/grpc/grpclog":         {"internal/buildkit"}, // to quiet it
 	"github.com/creack/pty":                  {"internal/command"},
-	"github.com/distribution/reference":      {"internal/buildkit"}, // names of contexts, which are names of images
-	"github.com/docker/cli":                  {"internal/buildkit", "cmd/secure-build"},
-	"github.com/docker/go-units":             {"internal/buildkit"}, // sizes and limits as Docker writes them
+	"github.com/distribution/reference":      {"internal/buildkit"},                                      // names of contexts, which are names of images
+	"github.com/docker/cli":                  {"internal/buildkit", "internal/push", "cmd/secure-build"}, // where credentials are kept
+	"github.com/docker/go-units":             {"internal/buildkit"},                                      // sizes and limits as Docker writes them
 	"github.com/getsops/sops":                {"internal/source"},
 	"github.com/google/go-containerregistry": {"internal/image", "internal/push"},
 	"github.com/gofrs/flock":                 {"internal/image"},

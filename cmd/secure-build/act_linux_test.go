@@ -65,7 +65,7 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 			c.args = append(c.args, "--secret", c0.name)
 		}
 	}
-	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG", "RESULT"} {
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG", "RESULT", "ENGINE"} {
 		if value := ts.Getenv(name); value != "" {
 			c.args = append(c.args, "--env", name+"="+value)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	dockerconfig "github.com/docker/cli/cli/config"
+	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/pipeline"
@@ -77,6 +78,8 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	b.useService(o)
 	check(b.decide())
 	b.request.Docker = dockerconfig.LoadDefaultConfigFile(a.stderr)
+	b.request.Scoped = buildkit.CredentialDir(a.getenv)
+	b.registry.Scoped = b.request.Scoped
 	check(b.readRequest(o))
 	check(b.readOutputs(o))
 	check(b.readToken(o))

@@ -125,7 +125,7 @@ func (a *app) diagnose(ctx context.Context, engine buildkit.EngineOptions, tags 
 		d.Memory = append(d.Memory, check{strings.TrimSpace(string(r.Kind) + " " + r.Place), r.Err == nil, note})
 	}
 	for _, t := range tags {
-		user, err := push.Login(ctx, t)
+		user, err := push.Login(ctx, t, buildkit.CredentialDir(a.getenv))
 		d.Registry = append(d.Registry, check{t.RegistryStr(), err == nil, strings.Trim(user+": "+errText(err), ": ")})
 	}
 	d.Masks, err = testMasks(d.Platform)

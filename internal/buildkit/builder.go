@@ -55,6 +55,11 @@ func buildxDir(getenv func(string) string) string {
 	return filepath.Join(getenv("HOME"), ".docker", "buildx")
 }
 
+// CredentialDir is where buildx keeps credentials for one repository or purpose.
+func CredentialDir(getenv func(string) string) string {
+	return filepath.Join(buildxDir(getenv), "config")
+}
+
 var builderName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9._-]*$`)
 
 // readInstance reads a builder of buildx by its name. A name that is unknown

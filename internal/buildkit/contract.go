@@ -220,7 +220,11 @@ func missing(id string, ids []string) string {
 func readDockerfile(req Request) ([]byte, error) {
 	fi, err := os.Stat(req.Context)
 	if err != nil {
-		return nil, hint.Wrap(fmt.Errorf("reading the build context: %w", err), "CONTEXT is the folder that COPY reads from, often .")
+		err = fmt.Errorf("reading the build context: %w", err)
+		if strings.Contains(req.Context, "defaultContext") { // a template of docker/build-push-action
+			return nil, hint.Wrap(err, "name the folder in the checkout, such as . or ./app: the repository is not fetched again")
+		}
+		return nil, hint.Wrap(err, "CONTEXT is the folder that COPY reads from, often .")
 	}
 	if !fi.IsDir() {
 		return nil, hint.Wrap(fmt.Errorf("reading the build context: %s is not a folder", req.Context), "CONTEXT is the folder that COPY reads from; name the Dockerfile with --file")

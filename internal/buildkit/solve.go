@@ -15,7 +15,6 @@ import (
 
 	"github.com/containerd/containerd/v2/core/content"
 	"github.com/docker/cli/cli/config/configfile"
-	"github.com/docker/cli/cli/config/types"
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
@@ -68,8 +67,10 @@ type Request struct {
 	// CacheTo is what to export. Only what is inline leaves with the build; the
 	// others are staged and published after a verdict.
 	CacheTo []Cache
-	// Credentials for pulling base images.
+	// Credentials for pulling base images, and the folder of buildx that has some
+	// for one repository or purpose (CredentialDir).
 	Docker *configfile.ConfigFile
+	Scoped string
 	// Store receives the image's blobs.
 	Store content.Store
 	// Files receives the image's files as a tar archive, if an output wants them.
@@ -165,7 +166,7 @@ func (e *Engine) options(req Request) (client.SolveOpt, error) {
 		Exports:       req.exports(),
 		Session: []session.Attachable{
 			secretsprovider.NewSecretProvider(store{req.Secret}),
-			authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: credentials(req.Docker)}),
+			authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: credentials(req.Docker, req.Scoped)}),
 		},
 		AllowedEntitlements: req.Entitlements(),
 		// Keeps this build's log, in which a step may have printed a secret,
@@ -183,16 +184,6 @@ func (e *Engine) options(req Request) (client.SolveOpt, error) {
 		opt.Session = append(opt.Session, agents)
 	}
 	return opt, nil
-}
-
-// credentials looks up a registry's login in Docker's configuration.
-func credentials(cf *configfile.ConfigFile) authprovider.AuthConfigProvider {
-	if cf != nil {
-		return authprovider.LoadAuthConfig(cf)
-	}
-	return func(context.Context, string, []string, authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
-		return types.AuthConfig{}, nil
-	}
 }
 
 // store answers BuildKit's questions for secrets.

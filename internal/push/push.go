@@ -27,6 +27,7 @@ type Options struct {
 	Registry           string // whom they are for; "" is every registry of the tags
 	UserAgent          string // sent with each request
 	ByDigest           bool   // leaves the tags where they are
+	Scoped             string // folder of credentials that are for one repository or purpose
 }
 
 // A Tag is a parsed reference that a push can move.
@@ -111,7 +112,7 @@ func open(dir, digest string) (remote.Taggable, error) {
 }
 
 func (o Options) remote() []remote.Option {
-	opts := []remote.Option{remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+	opts := []remote.Option{remote.WithAuthFromKeychain(docker(o.Scoped))}
 	if o.Username != "" || o.Password != "" {
 		opts = []remote.Option{remote.WithAuthFromKeychain(login(o))}
 	}
@@ -132,7 +133,7 @@ func (l login) Resolve(r authn.Resource) (authn.Authenticator, error) {
 			return nil, fmt.Errorf("reading the registry %q: %w", l.Registry, err)
 		}
 		if reg.RegistryStr() != r.RegistryStr() {
-			return authn.DefaultKeychain.Resolve(r)
+			return docker(l.Scoped).Resolve(r)
 		}
 	}
 	return &authn.Basic{Username: l.Username, Password: l.Password}, nil
@@ -161,8 +162,8 @@ func explain(err error, repo name.Repository) error {
 // Login says as whom the registry of a tag knows us, and whether it lets us in
 // at all. Nothing is written: it asks for the API's version, and for a token
 // where the registry wants one.
-func Login(ctx context.Context, tag Tag) (user string, err error) {
-	auth, err := authn.DefaultKeychain.Resolve(tag.Repository)
+func Login(ctx context.Context, tag Tag, scoped string) (user string, err error) {
+	auth, err := docker(scoped).Resolve(tag.Repository)
 	if err != nil {
 		return "", fmt.Errorf("reading Docker's credentials for %s: %w", tag.RegistryStr(), err)
 	}

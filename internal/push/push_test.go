@@ -5,6 +5,8 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -223,6 +225,52 @@ func TestLoginGoesToItsRegistryOnly(t *testing.T) {
 	}
 	if _, err := (login{Registry: "a b"}).Resolve(name.Registry{}); err == nil {
 		t.Error("a registry with a blank in it is taken")
+	}
+}
+
+// TestLoginForOneRepository: as docker/login-action leaves it, which is told by
+// its input scope for what the login is.
+func TestLoginForOneRepository(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	scoped := t.TempDir()
+	for dir, text := range map[string]string{
+		os.Getenv("DOCKER_CONFIG"):                                 `{"auths": {"r.example.com": {"auth": "YW55Ym9keTp4"}, "https://index.docker.io/v1/": {"auth": "YW55Ym9keTp4"}}}`,
+		filepath.Join(scoped, "r.example.com", "team", "app@push"): `{"auths": {"r.example.com": {"auth": "dGVhbTp4"}}}`,
+		filepath.Join(scoped, "registry-1.docker.io", "a", "b"):    `{"auths": {"https://index.docker.io/v1/": {"auth": "aHViOng="}}}`,
+		filepath.Join(scoped, "r.example.com", "pulled@pull"):      `{"credsStore": "that-is-not-here"}`,
+		filepath.Join(scoped, "r.example.com", "broken"):           `{`,
+	} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ repo, want string }{
+		{"r.example.com/team/app", "team"},
+		{"r.example.com/team/other", "anybody"},
+		{"s.example.com/team/app", ""},
+		{"a/b", "hub"},
+		{"a/c", "anybody"},
+		{"r.example.com/pulled", "error"}, // no other login is tried in its place
+		{"r.example.com/broken", "error"},
+	} {
+		repo, err := name.NewRepository(tt.repo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "error"
+		if auth, err := docker(scoped).Resolve(repo); err == nil {
+			cfg, err := auth.Authorization()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = cfg.Username
+		}
+		if got != tt.want {
+			t.Errorf("%s: got the login of %q, want %q's", tt.repo, got, tt.want)
+		}
 	}
 }
 
