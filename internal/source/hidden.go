@@ -98,8 +98,16 @@ func (h *hiddenKeys) addIdentity(place, kind, public, value string) {
 	h.add(h.opts.Hidden(id, place+" ("+public+")", value), value)
 }
 
+// JobKeys is the set of the keys that the environment holds or names, for what
+// is printed before Load.
+func JobKeys(opts Options) (set secret.Set) {
+	newKeyring(opts).hide(&set)
+	return set
+}
+
 // hide puts all that is known of the keys on the list of what is searched for.
 func (k *keyring) hide(set *secret.Set) {
+	k.ages.again = true // what no decryption has asked for is left to whom it is meant for
 	k.ages.loadNamed()
 	k.hidden.addEnviron()
 	for _, h := range k.hidden.list {

@@ -27,6 +27,7 @@ type identities struct {
 	hidden *hiddenKeys
 	loaded bool // all but what is named by a variable
 	named  bool // what is
+	again  bool // only what can be read again: a pipe gives what it has to one reader
 	ids    []age.Identity
 	// tried says what was found, by its public half, and notes what was not
 	// usable and why. Neither holds any part of a private key.
@@ -110,7 +111,7 @@ func (a *identities) note(place, format string, args ...any) {
 }
 
 func (a *identities) parseFile(place, path string, parse func(place string, data []byte)) {
-	data, err := readFile(a.opts, path, 1<<20, true)
+	data, err := readFile(a.opts, path, 1<<20, !a.again)
 	if err != nil {
 		a.note(place, "cannot be read: %v", err)
 		return
