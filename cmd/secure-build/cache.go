@@ -46,14 +46,18 @@ func (b *build) readCaches(o options) error {
 	return errors.Join(errs...)
 }
 
-// hideCredentials puts what lets into a cache on the list of what nobody sees.
+// hideCredentials puts what lets into the registry and into a cache on the list
+// of what nobody sees.
 func (b *build) hideCredentials(set *secret.Set) {
+	if b.registry.Password != "" {
+		set.AddHidden(b.sources.Hidden("registry-password", "the login of the registry", b.registry.Password))
+	}
 	seen := map[string]bool{}
 	for _, c := range append(b.request.CacheFrom, b.request.CacheTo...) {
 		for name, value := range c.Credentials() {
 			if id := "cache-" + c.Type + "-" + name; !seen[value] {
 				seen[value] = true
-				set.AddHidden(secret.New(id, "the login of a cache of type "+c.Type, []byte(value)))
+				set.AddHidden(b.sources.Hidden(id, "the login of a cache of type "+c.Type, value))
 			}
 		}
 	}

@@ -62,11 +62,8 @@ func (a *app) execCommand() *cobra.Command {
 // exec is the pipeline's first half with a command in place of the build:
 // decrypt, mask, store, run, and shred whatever happened.
 func (a *app) exec(ctx context.Context, s secrets, env []string, args []string) (err error) {
-	set, err := a.load(ctx, s)
+	set, _, err := a.loadMasked(ctx, s)
 	if err != nil {
-		return err
-	}
-	if _, err := a.mask(set); err != nil {
 		return err
 	}
 	variables, err := environment(os.Environ(), s.refs, set, env)

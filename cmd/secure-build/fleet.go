@@ -136,13 +136,20 @@ func (f *fleet) decrypt(ctx context.Context) error {
 		if !f.ended[i].begun {
 			continue
 		}
-		set, err := b.decryptOwn(ctx)
-		if err != nil {
-			return named(b.service, err)
-		}
+		var err error
+		b.set, err = b.decryptOwn(ctx)
 		f.app.notes = append(f.app.notes, b.notes...)
-		b.notes, b.set = nil, set
+		b.notes = nil
+		if err != nil {
+			return errors.Join(named(b.service, err), f.mask())
+		}
 	}
+	return f.mask()
+}
+
+// mask lets each service search for the values of all, as far as they are known,
+// and masks them.
+func (f *fleet) mask() error {
 	own := make([][]secret.Secret, len(f.builds))
 	for i, b := range f.builds {
 		own[i] = b.set.Searched()

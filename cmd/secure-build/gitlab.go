@@ -74,17 +74,18 @@ func (a *app) openGitLab(ctx context.Context, o options) (v variables, err error
 	}
 	from := source.Options{AllowKeySource: o.list("allow-key-source")}
 	if len(refs) > 0 {
-		if v.set, err = source.Load(ctx, refs, from); err != nil {
-			return v, err
-		}
-	}
-	token, err := a.gitlabToken(ctx, o, from)
-	if err != nil {
-		return v, err
+		v.set, err = source.Load(ctx, refs, from)
 	}
 	masked := v.set
-	masked.AddHidden(token)
-	if _, err := a.mask(masked); err != nil {
+	var token secret.Secret
+	if err == nil {
+		token, err = a.gitlabToken(ctx, o, from)
+	}
+	if err == nil {
+		masked.AddHidden(token)
+	}
+	_, merr := a.mask(masked)
+	if err := errors.Join(err, merr); err != nil {
 		return v, err
 	}
 	v.client, err = gitlab.New(gitlab.Options{

@@ -83,7 +83,8 @@ func (a *app) scanner(p policy, set secret.Set, memory scan.Memory, held bool) (
 
 // memory opens the book of remembered verdicts for everything that decides
 // one: values and encodings, rules, options, and this program. It is nil, and
-// remembers nothing, where there is no key.
+// remembers nothing, where there is no key. Credentials that were minted for
+// this run decide by their age: see package verdict.
 func (p policy) memory(dir string, set secret.Set, x *index.Index) *verdict.Book {
 	key := set.Key("remembered verdicts")
 	if key == nil {
@@ -93,8 +94,14 @@ func (p policy) memory(dir string, set secret.Set, x *index.Index) *verdict.Book
 	if p.patterns != nil {
 		rulesVersion = p.options.Version()
 	}
-	return verdict.Open(dir, key, x.Fingerprint(key),
-		fmt.Appendf(nil, "%s\x00%s\x00%v\x00%q", version, rulesVersion, p.shallow, p.unread))
+	program := fmt.Appendf(nil, "%s\x00%s\x00%v\x00%q", version, rulesVersion, p.shallow, p.unread)
+	lasting, since := set.Lasting()
+	if since.IsZero() {
+		return verdict.Open(dir, key, x.Fingerprint(key), program)
+	}
+	book := verdict.Open(dir, key, index.Compile(lasting).Fingerprint(key), program)
+	book.Mint(since, x.Fingerprint(key))
+	return book
 }
 
 // judge applies what the user has decided, and says which of it is out of date.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
@@ -68,6 +69,10 @@ func (a *app) describe(set secret.Set, x *index.Index, s *scan.Scanner, r findin
 	}
 	for _, sec := range set.Searched() {
 		run.Secrets = append(run.Secrets, report.Secret{ID: sec.ID(), Origin: sec.Origin()})
+	}
+	run.Findings.Findings = slices.Clone(r.Findings)
+	for i, f := range r.Findings {
+		run.Findings.Findings[i].Hidden = set.Hides(f.Secret)
 	}
 	for _, l := range s.Layers() {
 		run.Layers = append(run.Layers, report.Layer(l))

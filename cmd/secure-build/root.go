@@ -6,6 +6,8 @@ import (
 	"runtime"
 
 	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/index"
+	"github.com/org/secure-build/internal/source"
 	"github.com/spf13/cobra"
 )
 
@@ -21,7 +23,11 @@ const examples = `  # Build with every secret of a SOPS file, scan, push
   secure-build build --sops npmrc=secrets.yaml#npm.npmrc --secret id=cert,src=cert.pem .`
 
 // run parses the arguments and runs the command that they name.
+//
+// The keys of the job are masked from the beginning: an argument that is not
+// understood, or a line of a Dockerfile, may be one.
 func (a *app) run(ctx context.Context, args []string) error {
+	a.redactor.SetIndex(index.Compile(source.JobKeys(source.Options{})))
 	root := &cobra.Command{
 		Use:               "secure-build",
 		Short:             "Build, scan and push an image without letting its secrets out",

@@ -64,11 +64,7 @@ func (a *app) scanCommand() *cobra.Command {
 // scan is the pipeline without a build and a push: decrypt, mask, scan, report.
 func (a *app) scan(ctx context.Context, s secrets, p policy, name, cacheDir, reportDir string) (err error) {
 	started := time.Now()
-	set, err := a.load(ctx, s)
-	if err != nil {
-		return err
-	}
-	x, err := a.mask(set)
+	set, x, err := a.loadMasked(ctx, s)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/org/secure-build/internal/buildkit"
@@ -91,7 +92,7 @@ func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, 
 }
 
 // load reads the secrets. What there is to say about them is kept until they
-// are masked.
+// are masked. After an error the set has what is known by then.
 func (a *app) load(ctx context.Context, s secrets) (secret.Set, error) {
 	s.sources.Note = func(note string) { a.notes = append(a.notes, note) }
 	return source.Load(ctx, s.refs, s.sources)
@@ -128,8 +129,10 @@ func (a *app) mask(set secret.Set) (*index.Index, error) {
 	if err := a.platform.Mask(set); err != nil {
 		return nil, fmt.Errorf("masking: %w", err)
 	}
-	for _, note := range a.notes {
-		a.warn("%s", note)
+	for i, note := range a.notes {
+		if !slices.Contains(a.notes[:i], note) { // one of each, of many services
+			a.warn("%s", note)
+		}
 	}
 	a.notes = nil
 	for _, sec := range set.Searched() {
@@ -139,6 +142,14 @@ func (a *app) mask(set secret.Set) (*index.Index, error) {
 		a.warn("too short or too common to be masked or searched for: %s", strings.Join(weak, ", "))
 	}
 	return x, nil
+}
+
+// loadMasked is load and then mask, whatever load came to: its error, too, is printed
+// after that.
+func (a *app) loadMasked(ctx context.Context, s secrets) (secret.Set, *index.Index, error) {
+	set, err := a.load(ctx, s)
+	x, merr := a.mask(set)
+	return set, x, errors.Join(err, merr)
 }
 
 func (a *app) warn(format string, args ...any) {

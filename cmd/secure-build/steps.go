@@ -101,10 +101,7 @@ func (b *build) decryptOwn(ctx context.Context) (secret.Set, error) {
 	if err == nil {
 		err = b.hideKeys(&set)
 	}
-	if b.registry.Password != "" {
-		set.AddHidden(secret.New("registry-password", "--registry-password-stdin", []byte(b.registry.Password)))
-	}
-	b.hideCredentials(&set)
+	b.hideCredentials(&set) // after an error too
 	return set, err
 }
 
@@ -112,15 +109,16 @@ func (b *build) mask(set secret.Set) (err error) {
 	b.set = set
 	if b.fleet != nil { // everything is masked already
 		b.index = index.Compile(set)
-		return b.values(b.secrets, b.request, b.checked, set, b.index)
+		return nil
 	}
-	if b.index, err = b.app.mask(set); err != nil {
-		return err
-	}
-	return b.values(b.secrets, b.request, b.checked, set, b.index)
+	b.index, err = b.app.mask(set)
+	return err
 }
 
 func (b *build) store(_ context.Context, set secret.Set) (err error) {
+	if err := b.values(b.secrets, b.request, b.checked, set, b.index); err != nil {
+		return err
+	}
 	if b.vault, err = b.app.store(b.secrets, set); err == nil {
 		b.debug("vault: %s", b.vault.Memory().Kind)
 	}

@@ -63,6 +63,7 @@ type Finding struct {
 	Line        int      `json:"line,omitempty"`        // line of the Dockerfile, from 1
 	Instruction string   `json:"instruction,omitempty"` // the instruction that made the layer, as history has it
 	Fingerprint string   `json:"fingerprint"`           // stable over runs; no digest of the value
+	Hidden      bool     `json:"-"`                     // no step can mount the secret: a key, say; for the advice
 }
 
 // Sign fills in the fingerprint: a digest of the names in the finding, stable

@@ -43,10 +43,12 @@ func tellingLines(v []byte) [][]byte {
 		return nil
 	}
 	var lines [][]byte
+	public := sshPublicLines(v)
 	armoured := false
 	for l := range bytes.FieldsFuncSeq(v, func(r rune) bool { return r == '\n' || r == '\r' }) {
 		l = bytes.TrimSpace(l)
 		switch {
+		case public[string(l)]:
 		case bytes.HasPrefix(l, []byte("-----")):
 			armoured = bytes.HasPrefix(l, []byte("-----BEGIN "))
 		case tellingLine(string(l)), armoured && keyMaterial(l):

@@ -149,6 +149,9 @@ func opaque(v []byte) []bool {
 			}
 		}
 	}
+	for i, public := range sshPublic(v) {
+		open[i] = open[i] && !public
+	}
 	return open
 }
 

@@ -46,7 +46,7 @@ type Result struct {
 type Steps struct {
 	Check   func(context.Context) error // the contract, without a key
 	Decrypt func(context.Context) (secret.Set, error)
-	Mask    func(secret.Set) error
+	Mask    func(secret.Set) error // says nothing of what is missing in the set
 	Store   func(context.Context, secret.Set) error
 	Build   func(context.Context) (Image, error)
 	Scan    func(context.Context, Image) (finding.Report, error)
@@ -69,10 +69,8 @@ func Run(ctx context.Context, p Plan, s Steps) (res Result, err error) {
 	} else if err != nil {
 		return res, err
 	}
-	if res.Secrets, err = s.Decrypt(ctx); err != nil {
-		return res, err
-	}
-	if err = s.Mask(res.Secrets); err != nil { // before anything else can print
+	res.Secrets, err = s.Decrypt(ctx)                            // some of them, and the keys, after an error too
+	if err = errors.Join(err, s.Mask(res.Secrets)); err != nil { // before anything, an error too, can be printed
 		return res, err
 	}
 	if err = s.Store(ctx, res.Secrets); err != nil {

@@ -116,7 +116,7 @@ func TestRun(t *testing.T) {
 		{"check fails", "check", clean, true, "check shred", errStep},
 		{"check is enough", "check enough", clean, true, "check shred", nil},
 		{"a build is never enough", "build enough", clean, true, "check decrypt mask store build shred", ErrEnough},
-		{"decrypt fails", "decrypt", clean, true, "check decrypt shred", errStep},
+		{"decrypt fails half-way", "decrypt", clean, true, "check decrypt mask shred", errStep},
 		{"mask fails", "mask", clean, true, "check decrypt mask shred", errStep},
 		{"store fails", "store", clean, true, "check decrypt mask store shred", errStep},
 		{"build fails", "build", clean, true, "check decrypt mask store build shred", errStep},

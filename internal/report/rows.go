@@ -132,6 +132,8 @@ func remedy(f finding.Finding) string {
 	switch {
 	case f.Secret == "":
 		return "if it is a secret, take it out of the image and rotate it"
+	case f.Hidden:
+		return "take it out of what is copied or written into the image: no step needs it, or can mount it"
 	case strings.HasPrefix(f.Field, "config.Env"), strings.HasPrefix(f.Field, "history"):
 		return "take it out of ENV and ARG, which stay in the image, and use " + mount + ",env=NAME in the step that needs it"
 	case strings.HasPrefix(f.Field, "config.Labels"), strings.Contains(f.Field, "annotations"):

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 )
 
 // A Secret is an immutable value with a name. The zero Secret is empty.
@@ -19,6 +20,7 @@ type Secret struct {
 	value  func() []byte
 	parts  []Secret
 	key    func() []byte // see Keyed
+	minted time.Time     // see MintedSince
 }
 
 // New returns a Secret that keeps its own copy of value.

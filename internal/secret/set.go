@@ -85,6 +85,13 @@ func (s Set) IDs() []string {
 	return ids
 }
 
+// Hides says whether an id is that of a hidden value, and of no secret that can
+// be mounted.
+func (s Set) Hides(id string) bool {
+	_, mounted := s.Get(id)
+	return !mounted && slices.ContainsFunc(s.hidden, func(h Secret) bool { return h.id == id })
+}
+
 // Searched lists every value to mask and to look for: the mounted ones,
 // documents by their parts, and the hidden ones.
 func (s Set) Searched() []Secret {

@@ -192,6 +192,19 @@ func (d *document) hidden(prefix string) []secret.Secret {
 	return all
 }
 
+// hideAll puts every value on the list of what nobody sees, where not all that
+// was decrypted could be put on that of what is mounted.
+func (d *document) hideAll(set *secret.Set) {
+	for _, l := range d.leaves {
+		if value, err := d.render(l); err == nil && l.encrypted() {
+			set.AddHidden(secret.New(d.leafID(l), d.origin(l), value))
+		}
+	}
+	for _, c := range d.hidden("") {
+		set.AddHidden(c)
+	}
+}
+
 func (d *document) emit() (plain []byte, err error) {
 	defer recovered(&err, "writing out "+d.name)
 	plain, err = d.store.EmitPlainFile(d.tree.Branches)

@@ -283,7 +283,7 @@ func (r request) build(ctx context.Context) (*http.Request, error) {
 
 // scrub makes a service's words fit to be shown: one line without the tokens.
 func (x *exchanger) scrub(text string) string {
-	for _, h := range x.hidden {
+	for _, h := range x.hidden.list {
 		text = strings.ReplaceAll(text, string(h.Reveal()), h.Mask())
 	}
 	return printable(text)

@@ -19,7 +19,7 @@ func (l *loader) loadEnv(set *secret.Set, ref Ref) error {
 		}
 		return l.opts.unset(ref)
 	}
-	return add(set, secret.New(ref.id, ref.String(), []byte(l.opts.env(ref.env))))
+	return add(set, l.opts.inVariable(ref, l.opts.env(ref.env)))
 }
 
 func (l *loader) loadFile(set *secret.Set, ref Ref) error {

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,10 @@ import (
 // ever prompts, and one bad line does not hide the good ones.
 type identities struct {
 	opts   Options
-	loaded bool
+	hidden *hiddenKeys
+	loaded bool // all but what is named by a variable
+	named  bool // what is
+	again  bool // only what can be read again: a pipe gives what it has to one reader
 	ids    []age.Identity
 	// tried says what was found, by its public half, and notes what was not
 	// usable and why. Neither holds any part of a private key.
@@ -35,10 +39,10 @@ type identities struct {
 // forRecipient returns the identities to try for a recipient. The commands are
 // asked once for each recipient, which they are told.
 func (a *identities) forRecipient(ctx context.Context, recipient string) []age.Identity {
+	a.loadNamed()
 	if !a.loaded {
 		a.loaded, a.byCmd = true, map[string][]age.Identity{}
-		a.loadKeys()
-		a.loadSSH()
+		a.loadUsers()
 	}
 	if _, ok := a.byCmd[recipient]; !ok {
 		before := len(a.ids)
@@ -50,7 +54,13 @@ func (a *identities) forRecipient(ctx context.Context, recipient string) []age.I
 	return append(append([]age.Identity{}, a.ids...), a.byCmd[recipient]...)
 }
 
-func (a *identities) loadKeys() {
+// loadNamed takes the identities that variables hold or name, which are the
+// job's keys, needed or not.
+func (a *identities) loadNamed() {
+	if a.named {
+		return
+	}
+	a.named = true
 	if keys := a.opts.env("SOPS_AGE_KEY"); keys != "" {
 		a.parseKeys("SOPS_AGE_KEY", []byte(keys))
 	} else if a.opts.hasEnv("SOPS_AGE_KEY") {
@@ -59,9 +69,24 @@ func (a *identities) loadKeys() {
 	if name := a.opts.env("SOPS_AGE_KEY_FILE"); name != "" {
 		a.parseFile("SOPS_AGE_KEY_FILE", a.opts.path(name), a.parseKeys)
 	}
+	if name := a.opts.env("SOPS_AGE_SSH_PRIVATE_KEY_FILE"); name != "" {
+		a.parseFile("SOPS_AGE_SSH_PRIVATE_KEY_FILE", a.opts.path(name), a.parseSSH)
+	}
+}
+
+// loadUsers takes those that lie where the user's are, if they are there.
+func (a *identities) loadUsers() {
 	if name := a.userKeys(); name != "" {
 		if _, err := os.Stat(name); err == nil {
 			a.parseFile(name, name, a.parseKeys)
+		}
+	}
+	if home := a.opts.env("HOME"); home != "" {
+		for _, base := range []string{"id_ed25519", "id_rsa"} {
+			name := filepath.Join(home, ".ssh", base)
+			if _, err := os.Stat(name); err == nil {
+				a.parseFile(name, name, a.parseSSH)
+			}
 		}
 	}
 }
@@ -81,26 +106,12 @@ func (a *identities) userKeys() string {
 	return filepath.Join(config, "sops", "age", "keys.txt")
 }
 
-func (a *identities) loadSSH() {
-	if name := a.opts.env("SOPS_AGE_SSH_PRIVATE_KEY_FILE"); name != "" {
-		a.parseFile("SOPS_AGE_SSH_PRIVATE_KEY_FILE", a.opts.path(name), a.parseSSH)
-	}
-	if home := a.opts.env("HOME"); home != "" {
-		for _, base := range []string{"id_ed25519", "id_rsa"} {
-			name := filepath.Join(home, ".ssh", base)
-			if _, err := os.Stat(name); err == nil {
-				a.parseFile(name, name, a.parseSSH)
-			}
-		}
-	}
-}
-
 func (a *identities) note(place, format string, args ...any) {
 	a.notes = append(a.notes, place+" "+fmt.Sprintf(format, args...))
 }
 
 func (a *identities) parseFile(place, path string, parse func(place string, data []byte)) {
-	data, err := readFile(a.opts, path, 1<<20, true)
+	data, err := readFile(a.opts, path, 1<<20, !a.again)
 	if err != nil {
 		a.note(place, "cannot be read: %v", err)
 		return
@@ -142,14 +153,22 @@ func (a *identities) parseKeys(place string, data []byte) {
 		if text == "" || text[0] == '#' {
 			continue
 		}
+		var bad error
 		for _, word := range strings.Fields(text) {
 			id, public, err := parseIdentity(word)
-			if err != nil {
-				a.note(place, "line %d is no age identity: %v", line, err)
-				break
+			switch {
+			case err == nil:
+				a.hidden.addIdentity(place, "age-identity", public, word)
+			case strings.Contains(strings.ToUpper(word), "AGE-SECRET-KEY-"): // damaged, and most of it a key
+				a.hidden.addIdentity(place, "age-identity", fmt.Sprintf("line %d, damaged", line), word)
 			}
-			a.ids = append(a.ids, id)
-			a.tried = append(a.tried, public+" ("+place+")")
+			if bad = cmp.Or(bad, err); bad == nil { // after a bad word the line is not believed
+				a.ids = append(a.ids, id)
+				a.tried = append(a.tried, public+" ("+place+")")
+			}
+		}
+		if bad != nil {
+			a.note(place, "line %d is no age identity: %v", line, bad)
 		}
 	}
 	if len(a.ids)+len(a.notes) == before {
@@ -203,6 +222,7 @@ func (a *identities) parseSSH(place string, data []byte) {
 		a.note(place, "is no SSH key of type ed25519 or RSA")
 		return
 	}
+	a.hidden.addIdentity(place, "ssh-identity", ssh.FingerprintSHA256(signer.PublicKey()), string(data))
 	a.ids = append(a.ids, id)
 	a.tried = append(a.tried, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey())))+" ("+place+")")
 }

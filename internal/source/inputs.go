@@ -60,7 +60,7 @@ func (l *loader) loadValue(set *secret.Set, ref Ref) error {
 	}
 	for _, item := range items {
 		if item.id == ref.id {
-			return add(set, secret.New(ref.id, ref.String(), []byte(item.value)))
+			return add(set, l.opts.inVariable(ref, item.value))
 		}
 	}
 	return fmt.Errorf("reading the secret %s: %s does not have it any more", ref.id, ref.env)

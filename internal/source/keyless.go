@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/secret"
@@ -77,7 +78,7 @@ func (k Keyless) Check() error {
 // An exchanger exchanges tokens, each once in a run.
 type exchanger struct {
 	opts   Options
-	hidden []secret.Secret // whatever it got that is nobody else's business
+	hidden *hiddenKeys // whatever it got that is nobody else's business
 	done   map[string]exchanged
 }
 
@@ -102,10 +103,22 @@ func (x *exchanger) once(service string, exchange func() ([]string, error)) ([]s
 	return values, err
 }
 
+// hide takes what a service has given for this job's identity.
 func (x *exchanger) hide(what, value string) {
-	if value != "" {
-		x.hidden = append(x.hidden, secret.New(secret.ID(what), what, []byte(value)))
+	at := issued(value)
+	if earliest := time.Now().Add(-askedLife); at.Before(earliest) {
+		at = earliest
 	}
+	x.hidden.add(secret.New(secret.ID(what), what, []byte(value)).MintedSince(at), value)
+}
+
+// variables names the variables that hold tokens.
+func (k Keyless) variables() []string {
+	var names []string
+	for _, t := range k.Tokens { // [SERVICE=]NAME
+		names = append(names, t[strings.LastIndex(t, "=")+1:])
+	}
+	return names
 }
 
 // token is what this job's CI signs for a service.
@@ -115,7 +128,8 @@ func (x *exchanger) token(ctx context.Context, service, audience string) (string
 		if token == "" {
 			return "", hint.Wrap(fmt.Errorf("the variable %s, which should hold the token, is not set", name), "in GitLab the job's id_tokens make it: id_tokens: {%s: {aud: …}}", name)
 		}
-		x.hide("OIDC token of "+service, token)
+		what := "OIDC token of " + service
+		x.hidden.add(x.opts.Hidden(what, what, token), token)
 		return token, nil
 	}
 	address, bearer := x.opts.env("ACTIONS_ID_TOKEN_REQUEST_URL"), x.opts.env("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
@@ -124,7 +138,7 @@ func (x *exchanger) token(ctx context.Context, service, audience string) (string
 		return "", hint.Wrap(errors.New("there is no OIDC token in this job"),
 			"on GitHub the job needs permissions: id-token: write; on GitLab id_tokens, and the variable's name in --oidc-token-env")
 	}
-	x.hide("OIDC request token", bearer)
+	x.hidden.add(x.opts.Hidden("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "OIDC request token", bearer), bearer)
 	if x.opts.Keyless.Audience != "" {
 		audience = x.opts.Keyless.Audience
 	}

@@ -30,10 +30,15 @@ type keyring struct {
 	ages     *identities
 	gpg      gpg
 	exchange *exchanger
+	hidden   *hiddenKeys
 }
 
 func newKeyring(opts Options) *keyring {
-	return &keyring{trust: trust{opts}, ages: &identities{opts: opts}, gpg: gpg{opts}, exchange: &exchanger{opts: opts}}
+	hidden := &hiddenKeys{opts: opts}
+	return &keyring{
+		trust: trust{opts}, ages: &identities{opts: opts, hidden: hidden}, gpg: gpg{opts},
+		exchange: &exchanger{opts: opts, hidden: hidden}, hidden: hidden,
+	}
 }
 
 // An attempt is one recipient of a file and how asking for it went.

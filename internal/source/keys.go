@@ -32,7 +32,7 @@ func Keys(ctx context.Context, opts Options) []KeySource {
 	if err := Refuse(opts.LookupEnv); err != nil {
 		all = append(all, KeySource{Place: "this job", Note: err.Error()})
 	}
-	ids := &identities{opts: opts}
+	ids := &identities{opts: opts, hidden: &hiddenKeys{opts: opts}}
 	ids.forRecipient(ctx, "")
 	for _, t := range ids.tried {
 		all = append(all, KeySource{Place: "age", OK: true, Note: t})

@@ -11,10 +11,13 @@ import (
 	"github.com/org/secure-build/internal/secret"
 )
 
-// searched lists what a set masks: "id=value".
+// searched lists what a set masks beside the world's own identity: "id=value".
 func searched(set secret.Set) []string {
 	var all []string
 	for _, s := range set.Searched() {
+		if s.ID() == "SOPS_AGE_KEY" {
+			continue
+		}
 		all = append(all, s.ID()+"="+string(s.Reveal()))
 	}
 	slices.Sort(all)

@@ -86,24 +86,26 @@ func (o Options) hasEnv(name string) bool {
 // Load reads every secret that refs name, in their order. A file that several
 // refs name is decrypted once. Two secrets with one id are an error, and so is
 // a job in which no secret may be read: see Refuse.
-func Load(ctx context.Context, refs []Ref, opts Options) (secret.Set, error) {
-	l, err := newLoader(opts)
+//
+// The keys of the job are hidden ones in the set. After an error the set has the
+// keys, and the values that were read up to there: the error has to be printed,
+// and what it quotes (a path, a file's words) may hold one of them.
+func Load(ctx context.Context, refs []Ref, opts Options) (set secret.Set, err error) {
+	keys := newKeyring(opts)
+	defer keys.hide(&set)
+	l, err := newLoader(opts, keys)
 	if err != nil {
-		return secret.Set{}, err
+		return set, err
 	}
 	if len(refs) > 0 {
 		if err := Refuse(opts.LookupEnv); err != nil {
-			return secret.Set{}, err
+			return set, err
 		}
 	}
-	var set secret.Set
 	for _, ref := range refs {
 		if err := l.load(ctx, &set, ref); err != nil {
-			return secret.Set{}, err
+			return set, err
 		}
-	}
-	for _, h := range l.keys.exchange.hidden {
-		set.AddHidden(h)
 	}
 	return set, nil
 }
@@ -150,7 +152,7 @@ type loader struct {
 	docs map[[2]string]*document
 }
 
-func newLoader(opts Options) (*loader, error) {
+func newLoader(opts Options, keys *keyring) (*loader, error) {
 	for _, entry := range opts.AllowKeySource {
 		if err := checkKeySource(entry); err != nil {
 			return nil, err
@@ -159,7 +161,7 @@ func newLoader(opts Options) (*loader, error) {
 	if err := opts.Keyless.Check(); err != nil {
 		return nil, err
 	}
-	return &loader{opts: opts, keys: newKeyring(opts), docs: map[[2]string]*document{}}, nil
+	return &loader{opts: opts, keys: keys, docs: map[[2]string]*document{}}, nil
 }
 
 func (l *loader) load(ctx context.Context, set *secret.Set, ref Ref) error {
@@ -187,7 +189,11 @@ func (l *loader) load(ctx context.Context, set *secret.Set, ref Ref) error {
 	if !known { // one file is one key, however many of its values are named
 		set.AddKey(doc.dataKey())
 	}
-	return doc.addTo(set, ref)
+	if err := doc.addTo(set, ref); err != nil {
+		doc.hideAll(set)
+		return err
+	}
+	return nil
 }
 
 func (l *loader) docID(ref Ref) [2]string { return [2]string{l.opts.path(ref.file), ref.format} }

@@ -48,7 +48,7 @@ func (l *loader) loadVariable(set *secret.Set, ref Ref) error {
 	if reason := unmaskable(value); reason != "" && l.opts.onGitLab() {
 		l.opts.note("the variable %s can never have been masked in GitLab: %s; what other jobs print of it is in the clear (make it a File variable)", ref.env, reason)
 	}
-	return add(set, secret.New(ref.id, ref.String(), []byte(value)))
+	return add(set, l.opts.inVariable(ref, value))
 }
 
 // unset says that a variable is not there. Whoever writes --variable $NAME gives

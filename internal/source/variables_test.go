@@ -93,7 +93,7 @@ func TestVariables(t *testing.T) {
 			if tc.value != "" && strings.Contains(got, tc.value) {
 				t.Errorf("the warning holds the value: %q", got)
 			}
-			if searched := set.Searched(); len(searched) != 1 || searched[0].Origin() != "$MY_SECRET" {
+			if searched := set.Searched(); len(searched) != 2 || searched[0].Origin() != "$MY_SECRET" || searched[1].ID() != "SOPS_AGE_KEY" {
 				t.Errorf("it is not searched for as $MY_SECRET: %v", searched)
 			}
 		})
