@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/org/secure-build/internal/buildkit"
@@ -140,7 +139,8 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	if !b.rescan {
 		b.book = b.memory(b.cacheDir, b.set, b.index)
 	}
-	if b.scans, err = b.scanner(b.policy, b.set, b.book, b.leavesHeld()); err != nil {
+	// The push and the other ways out hold what they take to its digest.
+	if b.scans, err = b.scanner(b.policy, b.set, b.book, true); err != nil {
 		return img, err
 	}
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
@@ -178,13 +178,6 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		return img, err
 	}
 	return pipeline.Image{Digest: res.Root.Digest.String(), Metadata: res.Metadata}, nil
-}
-
-// leavesHeld says that whatever leaves is held to its digests then: a push is.
-func (b *build) leavesHeld() bool {
-	return len(b.caches) == 0 && !slices.ContainsFunc(b.request.Outputs.Targets, func(t buildkit.Target) bool {
-		return t.Type != buildkit.OutputPush && t.Type != buildkit.OutputNone
-	})
 }
 
 // connect finds the daemon.

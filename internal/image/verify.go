@@ -62,7 +62,11 @@ func (l *Layout) copyBlob(w io.Writer, d digest.Digest) error {
 		return err
 	}
 	defer r.Close()
-	return copyVerified(w, r, d)
+	err = copyVerified(w, r, d)
+	if errors.Is(err, ErrChanged) {
+		return errors.Join(err, l.Forget(d.String()))
+	}
+	return err
 }
 
 // verified says whether a file has this digest.
