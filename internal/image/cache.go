@@ -85,6 +85,9 @@ func (l *Layout) Keep() error {
 		return fmt.Errorf("keeping the layout's blobs: %w", err)
 	}
 	for _, b := range blobs {
+		if _, bad := l.forgotten.Load(filepath.Base(b.path)); bad {
+			continue
+		}
 		to := filepath.Join(l.cache.dir, filepath.Base(filepath.Dir(b.path)), filepath.Base(b.path))
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			return fmt.Errorf("keeping the layout's blobs: %w", err)
@@ -96,24 +99,21 @@ func (l *Layout) Keep() error {
 	return l.cache.trim()
 }
 
-// Forget takes a blob out of the layout and its cache: one that is not what its
-// digest says. The next run gets it from the daemon.
+// Forget takes a blob out of the layout's cache, for good: one that is not what
+// its digest says. The next run gets it from the daemon.
 func (l *Layout) Forget(dgst string) error {
 	d, err := digest.Parse(dgst)
 	if err != nil {
 		return fmt.Errorf("forgetting a blob: %w", err)
 	}
-	files := []string{l.path(d)}
-	if l.cache.dir != "" {
-		files = append(files, l.cache.path(d))
+	l.forgotten.Store(d.Encoded(), true)
+	if l.cache.dir == "" {
+		return nil
 	}
-	var errs []error
-	for _, f := range files {
-		if err := os.Remove(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("forgetting a blob: %w", err))
-		}
+	if err := os.Remove(l.cache.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forgetting a blob: %w", err)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // trim throws out the oldest blobs.
