@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	folders = 97 // that the files of a context are spread over
-	large   = 81 // of them are one layer: 1 GB of 1.2
-	shared  = 4  // of the others are one layer each time
+	folders  = 97 // that the files of a context are spread over
+	large    = 81 // of them are one layer: 1 GB of 1.2
+	perLayer = 4  // of the others are one layer each time
 )
 
 // dockerfile brings the files in as one large layer and some small ones, with a
@@ -34,8 +34,8 @@ func dockerfile() string {
 		fmt.Fprintf(&text, " /files/%d/\n", first)
 	}
 	layer(0, large)
-	for first := large; first < folders; first += shared {
-		layer(first, min(first+shared, folders))
+	for first := large; first < folders; first += perLayer {
+		layer(first, min(first+perLayer, folders))
 	}
 	return text.String()
 }

@@ -1,9 +1,11 @@
 // Command bench prints what secure-build costs, as ratios of one run on one
 // machine: make bench runs it.
 //
-//   - Whole runs beside BuildKit alone. Both sides use one buildkitd, one
-//     registry on disk and one context: a Dockerfile with a secret, and 1.2 GB
-//     of this machine's own files (-size changes that), most of them in one layer.
+//   - Whole runs beside BuildKit alone. Both sides use one registry on disk and
+//     one context: a Dockerfile with a secret, and 1.2 GB of this machine's own
+//     files (-size changes that), most of them in one layer. secure-build runs
+//     twice: with the daemon that buildctl uses, and with the one that it starts,
+//     and ends, by itself.
 //     Cold is an empty build cache and registry, and nothing remembered; warm is
 //     the same again with nothing changed.
 //   - secure-build scan beside gzip -dc on the layers of the corpus

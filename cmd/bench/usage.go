@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -16,7 +19,7 @@ import (
 type usage struct {
 	Took time.Duration
 	CPU  time.Duration // of all cores
-	Peak int64         // resident memory, in bytes
+	Peak int64         // resident memory of the program, in bytes: not of what else it starts
 	Exit int
 }
 
@@ -43,21 +46,66 @@ func measure(args []string) error {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stderr = os.Stderr
 	began := time.Now()
-	err := cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	ended, peak := make(chan struct{}), make(chan int64)
+	go watch(cmd.Process.Pid, args[0], ended, peak)
+	err := cmd.Wait()
 	u := usage{Took: time.Since(began)}
+	close(ended)
+	u.Peak = <-peak
 	exit, failed := errors.AsType[*exec.ExitError](err)
 	if failed {
 		u.Exit = exit.ExitCode()
 	} else if err != nil {
 		return err
 	}
-	r, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return fmt.Errorf("measuring %s: no usage", args[0])
-	}
 	u.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	u.Peak = r.Maxrss << 10 // getrusage(2): in kilobytes
 	return json.NewEncoder(os.Stdout).Encode(u)
+}
+
+// watchPause is the time between two looks at a program's memory. What it has
+// had most only grows, so what is missed is the last of these.
+const watchPause = 5 * time.Millisecond
+
+// watch looks at a program's memory until it has ended. (What wait4(2) tells
+// would be the daemon's that the program has started, and waited for.)
+func watch(pid int, program string, ended <-chan struct{}, peak chan<- int64) {
+	var most int64
+	for {
+		most = max(most, residentMost(pid, program))
+		select {
+		case <-ended:
+			peak <- most
+			return
+		case <-time.After(watchPause):
+		}
+	}
+}
+
+// residentMost is the most that a process, or one of the same program below it,
+// has had in memory so far, in bytes. See proc_pid_status(5), VmHWM.
+func residentMost(pid int, program string) (most int64) {
+	proc := fmt.Sprintf("/proc/%d", pid)
+	if exe, err := os.Readlink(proc + "/exe"); err == nil && exe == program {
+		status, _ := os.ReadFile(proc + "/status")
+		if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
+			var kilobytes int64
+			_, _ = fmt.Sscan(rest, &kilobytes)
+			most = kilobytes << 10
+		}
+	}
+	lists, _ := filepath.Glob(proc + "/task/*/children")
+	for _, list := range lists {
+		children, _ := os.ReadFile(list)
+		for _, child := range strings.Fields(string(children)) {
+			if pid, err := strconv.Atoi(child); err == nil {
+				most = max(most, residentMost(pid, program))
+			}
+		}
+	}
+	return most
 }
 
 // processorTime is what this process has used so far, and those that it has
