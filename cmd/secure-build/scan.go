@@ -7,10 +7,12 @@ import (
 	"os"
 	"time"
 
+	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/config"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/image"
 	"github.com/org/secure-build/internal/pipeline"
+	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/report"
 	"github.com/org/secure-build/internal/scan"
 	"github.com/spf13/cobra"
@@ -71,7 +73,7 @@ func (a *app) scan(ctx context.Context, s secrets, p policy, name, cacheDir, rep
 	if err := os.MkdirAll(cacheDir, 0o700); err != nil {
 		return fmt.Errorf("making the cache folder: %w", err)
 	}
-	src, err := image.Find(ctx, name, cacheDir)
+	src, err := image.Find(ctx, name, cacheDir, push.Readers(buildkit.CredentialDir(a.getenv)))
 	if err != nil {
 		return err
 	}

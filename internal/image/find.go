@@ -39,8 +39,9 @@ func (s *Source) Close() error {
 
 // Find opens an image: an OCI layout (a folder), what docker save or an OCI
 // exporter wrote (a tar archive, unpacked below dir until Close), or a
-// reference to a registry, from which blobs are read as they are asked for.
-func Find(ctx context.Context, image, dir string) (*Source, error) {
+// reference to a registry, from which blobs are read as they are asked for, by
+// the login that logins has for it.
+func Find(ctx context.Context, image, dir string, logins authn.Keychain) (*Source, error) {
 	fi, err := os.Stat(image)
 	switch {
 	case err == nil && fi.IsDir():
@@ -50,7 +51,7 @@ func Find(ctx context.Context, image, dir string) (*Source, error) {
 	case filepath.IsAbs(image) || image[:min(2, len(image))] == "./":
 		return nil, fmt.Errorf("opening the image: %w", err)
 	}
-	return fromRegistry(ctx, image)
+	return fromRegistry(ctx, image, logins)
 }
 
 // fromLayout reads a layout. If its index.json names one image then that is
@@ -96,12 +97,12 @@ func readIndex(path string) ([]byte, error) {
 
 // fromRegistry resolves a reference once; from then on everything is read by
 // digest.
-func fromRegistry(ctx context.Context, image string) (*Source, error) {
+func fromRegistry(ctx context.Context, image string, logins authn.Keychain) (*Source, error) {
 	ref, err := name.ParseReference(image)
 	if err != nil {
 		return nil, hint.Wrap(fmt.Errorf("opening the image %q: %w", image, err), "an image is a folder, a tar archive, or a reference such as registry.example.com/team/app:1.2")
 	}
-	opts := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+	opts := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(logins)}
 	desc, err := remote.Get(ref, opts...)
 	if err != nil {
 		return nil, hint.Wrap(fmt.Errorf("opening the image %s: %w", image, err), "there is no folder or file of that name either; docker login, if the registry wants one")

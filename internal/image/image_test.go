@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/containerd/containerd/v2/core/content"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -220,7 +221,7 @@ func TestFind(t *testing.T) {
 	}
 	cache := t.TempDir()
 	for _, form := range []string{ref, oci, saved, filepath.Join(dir, "oci.tar"), filepath.Join(dir, "oci.tar.gz")} {
-		src, err := Find(t.Context(), form, cache)
+		src, err := Find(t.Context(), form, cache, authn.DefaultKeychain)
 		if err != nil {
 			t.Errorf("%s: %v", form, err)
 			continue
@@ -263,7 +264,7 @@ func TestFindSeveral(t *testing.T) {
 	if err := tarball.MultiWriteToFile(saved, images); err != nil {
 		t.Fatal(err)
 	}
-	src, err := Find(t.Context(), saved, t.TempDir())
+	src, err := Find(t.Context(), saved, t.TempDir(), authn.DefaultKeychain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,12 +300,12 @@ func TestFindBad(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, form := range []string{"empty", "text", "zeros", "cut", "evil", ".", "nothing"} {
-		if _, err := Find(t.Context(), filepath.Join(dir, form), cache); err == nil {
+		if _, err := Find(t.Context(), filepath.Join(dir, form), cache, authn.DefaultKeychain); err == nil {
 			t.Errorf("%s: want an error", form)
 		}
 	}
 	for _, bad := range []string{"", "UPPER", "a b"} {
-		if _, err := Find(t.Context(), bad, cache); err == nil {
+		if _, err := Find(t.Context(), bad, cache, authn.DefaultKeychain); err == nil {
 			t.Errorf("%q: want an error", bad)
 		}
 	}

@@ -10,10 +10,19 @@ import (
 	"github.com/org/secure-build/internal/authfile"
 )
 
-// docker is the keychain of Docker's credential files. Its value is the folder
-// of those that are for one repository or purpose, which are looked at first,
-// as buildx does.
-type docker string
+// docker is the keychain of Docker's credential files. Those that are for one
+// repository or purpose, in the folder scoped, are looked at first, as buildx
+// does.
+type docker struct {
+	scoped  string
+	actions []string
+}
+
+// pushing is what a registry lets one who pushes do.
+func pushing(scoped string) docker { return docker{scoped, []string{"pull", "push"}} }
+
+// Readers is the keychain for who only reads.
+func Readers(scoped string) authn.Keychain { return docker{scoped, []string{"pull"}} }
 
 func (d docker) Resolve(r authn.Resource) (authn.Authenticator, error) {
 	host, key := r.RegistryStr(), r.RegistryStr()
@@ -21,7 +30,7 @@ func (d docker) Resolve(r authn.Resource) (authn.Authenticator, error) {
 		host, key = authfile.DockerHub, authn.DefaultAuthKey
 	}
 	repo, _ := strings.CutPrefix(r.String(), r.RegistryStr()+"/")
-	dir := authfile.Dir(string(d), host, []string{authfile.Scope(repo, "pull", "push")})
+	dir := authfile.Dir(d.scoped, host, []string{authfile.Scope(repo, d.actions...)})
 	if dir == "" {
 		return authn.DefaultKeychain.Resolve(r)
 	}

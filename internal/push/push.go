@@ -112,7 +112,7 @@ func open(dir, digest string) (remote.Taggable, error) {
 }
 
 func (o Options) remote() []remote.Option {
-	opts := []remote.Option{remote.WithAuthFromKeychain(docker(o.Scoped))}
+	opts := []remote.Option{remote.WithAuthFromKeychain(pushing(o.Scoped))}
 	if o.Username != "" || o.Password != "" {
 		opts = []remote.Option{remote.WithAuthFromKeychain(login(o))}
 	}
@@ -133,7 +133,7 @@ func (l login) Resolve(r authn.Resource) (authn.Authenticator, error) {
 			return nil, fmt.Errorf("reading the registry %q: %w", l.Registry, err)
 		}
 		if reg.RegistryStr() != r.RegistryStr() {
-			return docker(l.Scoped).Resolve(r)
+			return pushing(l.Scoped).Resolve(r)
 		}
 	}
 	return &authn.Basic{Username: l.Username, Password: l.Password}, nil
@@ -163,7 +163,7 @@ func explain(err error, repo name.Repository) error {
 // at all. Nothing is written: it asks for the API's version, and for a token
 // where the registry wants one.
 func Login(ctx context.Context, tag Tag, scoped string) (user string, err error) {
-	auth, err := docker(scoped).Resolve(tag.Repository)
+	auth, err := pushing(scoped).Resolve(tag.Repository)
 	if err != nil {
 		return "", fmt.Errorf("reading Docker's credentials for %s: %w", tag.RegistryStr(), err)
 	}

@@ -261,7 +261,7 @@ func TestLoginForOneRepository(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := "error"
-		if auth, err := docker(scoped).Resolve(repo); err == nil {
+		if auth, err := pushing(scoped).Resolve(repo); err == nil {
 			cfg, err := auth.Authorization()
 			if err != nil {
 				t.Fatal(err)
