@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -270,7 +271,10 @@ func TestMintedSince(t *testing.T) {
 	jwt := func(claims string) string {
 		return "eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2lnbmF0dXJl"
 	}
-	session := map[string]string{"AWS_SESSION_TOKEN": "IQoJb3JpZ2luX2VjEHoaCXVzLWVhc3QtMSJ", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG"}
+	session := map[string]string{"AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE", "AWS_SESSION_TOKEN": "IQoJb3JpZ2luX2VjEHoaCXVzLWVhc3QtMSJ", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG"}
+	user := map[string]string{"AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": session["AWS_SECRET_ACCESS_KEY"]}
+	mixed := maps.Clone(session)
+	mixed["AWS_ACCESS_KEY_ID"] = "AKIAIOSFODNN7EXAMPLE"
 	pipeline := map[string]string{"CI_JOB_TOKEN": "glcbt-64_0123456789", "CI_PIPELINE_CREATED_AT": now.Add(-time.Hour).UTC().Format(time.RFC3339)}
 	for _, tc := range []struct {
 		name, variable, value string
@@ -278,7 +282,8 @@ func TestMintedSince(t *testing.T) {
 		want                  time.Duration // before now; -1 for what may be old
 	}{
 		{"age identity", "SOPS_AGE_KEY", newIdentity(t).String(), nil, -1},
-		{"a user's AWS key", "AWS_SECRET_ACCESS_KEY", session["AWS_SECRET_ACCESS_KEY"], nil, -1},
+		{"a user's AWS key", "AWS_SECRET_ACCESS_KEY", session["AWS_SECRET_ACCESS_KEY"], user, -1},
+		{"a user's AWS key, and what is left of a session", "AWS_SECRET_ACCESS_KEY", session["AWS_SECRET_ACCESS_KEY"], mixed, -1},
 		{"a session's AWS key", "AWS_SECRET_ACCESS_KEY", session["AWS_SECRET_ACCESS_KEY"], session, sessionLife},
 		{"a session", "AWS_SESSION_TOKEN", session["AWS_SESSION_TOKEN"], session, sessionLife},
 		{"something else beside a session", "VAULT_TOKEN", "hvs.CAESIJ0123456789abcdef", session, -1},
