@@ -108,7 +108,8 @@ func sshPublicLines(v []byte) map[string]bool {
 			to = from + i
 		}
 		line := bytes.TrimSpace(v[from:to])
-		if len(line) > 0 && !slices.Contains(marks[from:from+len(line)], false) {
+		coded := len(bytes.TrimRight(line, "=")) // the padding says nothing
+		if coded > 0 && !slices.Contains(marks[from:from+coded], false) {
 			lines[string(line)] = true
 		}
 		from = to + 1

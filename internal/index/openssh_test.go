@@ -28,7 +28,7 @@ func TestSSHPublicKeyIsNoLeak(t *testing.T) {
 		key, public any
 		secret      int // lines that are looked for, at least
 	}{"ed25519": {edKey, edKey.Public(), 2}, "rsa": {rsaKey, rsaKey.Public(), 12}} {
-		for _, comment := range []string{"", "a", "ab", "build@ci"} {
+		for _, comment := range []string{"", "a", "build@ci", "the-key-of-2026@ci.example.com"} {
 			block, err := ssh.MarshalPrivateKey(tc.key, comment)
 			if err != nil {
 				t.Fatal(err)

@@ -48,14 +48,16 @@ func (o Options) inVariable(ref Ref, value string) secret.Secret {
 //
 // AWS_SECRET_ACCESS_KEY beside AWS_SESSION_TOKEN is of the session, not of a
 // user: configure-aws-credentials sets both anew in every job, and aws sso login
-// every few hours. Alone it is a user's key, which lasts until it is deleted.
+// every few hours. Alone, or with an id that does not begin as those of STS do,
+// it is a user's key, which lasts until it is deleted.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
 func (o Options) mintedSince(name, value string) time.Time {
 	now := time.Now()
 	if at := issued(value); !at.IsZero() && at.After(now.Add(-sessionLife)) {
 		return at
 	}
 	switch {
-	case o.env("AWS_SESSION_TOKEN") != "" && (value == o.env("AWS_SECRET_ACCESS_KEY") || value == o.env("AWS_SESSION_TOKEN")):
+	case o.awsSession() && (value == o.env("AWS_SECRET_ACCESS_KEY") || value == o.env("AWS_SESSION_TOKEN")):
 		return now.Add(-sessionLife)
 	case strings.HasPrefix(value, "ghs_"): // of an installation of an app, as GITHUB_TOKEN is; ghp_ and github_pat_ are people's
 		return now.Add(-githubLife)
@@ -70,6 +72,10 @@ func (o Options) mintedSince(name, value string) time.Time {
 		}
 	}
 	return time.Time{}
+}
+
+func (o Options) awsSession() bool {
+	return strings.HasPrefix(o.env("AWS_ACCESS_KEY_ID"), "ASIA") && o.env("AWS_SESSION_TOKEN") != ""
 }
 
 // issued is when a JWT says that it was made (RFC 7519, iat; nbf where a token
