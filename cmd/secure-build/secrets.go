@@ -83,6 +83,9 @@ func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, 
 	args, err := config.Pairs("build-arg", o.list("build-arg"), lookup)
 	req := buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}
 	err = errors.Join(err, buildkit.CheckContext(buildContext))
+	if len(o.list("service")) > 0 && len(o.list("compose")) == 0 {
+		err = errors.Join(err, hint.Wrap(errors.New("--service without --compose"), "--compose FILE says which services there are"))
+	}
 	if o.has("build-context") {
 		var cerr error
 		req.Contexts, cerr = buildkit.ParseContexts(o.list("build-context"))

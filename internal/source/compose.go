@@ -61,10 +61,11 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 		paths[i] = opts.path(name)
 	}
 	given, why := environ(), fork(opts)
+	var held *fence
 	if why != nil {
-		given = public(given)
+		given, held = public(given), &fence{dir: filepath.Dir(paths[0]), root: checkoutOf(paths[0]), why: why}
 	}
-	project, err := loadProject(ctx, paths, given)
+	project, err := loadProject(ctx, paths, given, held)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 		s, err := newService(project, svc, opts)
 		s.File = files[len(files)-1]
 		if why != nil {
-			err = errors.Join(err, s.confine(svc.Build, checkoutOf(paths[0]), why))
+			err = errors.Join(err, s.confine(svc.Build, held.root, why))
 			if names := withheld(opts, files, environ()); len(all) == 0 && len(names) > 0 {
 				s.warn("%v: its Compose file is not given the job's variables: %s", why, strings.Join(names, ", "))
 			}
@@ -108,17 +109,23 @@ func each(err error) (all []error) {
 
 // loadProject reads with variables put in, by the environment and .env. The
 // environments of the containers and their label files are none of a build's.
-func loadProject(ctx context.Context, paths, environ []string) (project *types.Project, err error) {
+func loadProject(ctx context.Context, paths, environ []string, held *fence) (project *types.Project, err error) {
 	defer func() {
 		if r := recover(); r != nil { // the panic's words may quote the file
 			err = errors.New("reading the Compose file: it cannot be read")
 		}
 	}()
+	if err := held.dotenv(); err != nil {
+		return nil, err
+	}
 	o, err := cli.NewProjectOptions(paths,
 		cli.WithEnv(environ), cli.WithEnvFiles(), cli.WithDotEnv, cli.WithProfiles([]string{"*"}),
-		cli.WithoutEnvironmentResolution, cli.WithoutLabelsResolution)
+		cli.WithoutEnvironmentResolution, cli.WithoutLabelsResolution, held.around)
 	if err == nil {
 		project, err = o.LoadProject(ctx)
+	}
+	if held != nil && held.crossed != nil { // before an error that may quote what was read
+		return nil, held.crossed
 	}
 	if err != nil {
 		known := types.Mapping{}

@@ -1,0 +1,70 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	composing "github.com/compose-spec/compose-go/v2/loader"
+
+	"github.com/org/secure-build/internal/hint"
+)
+
+// A fence is around a stranger's Compose file while it is read: what it includes
+// and extends, and the variables of files, are of the checkout too. Nil is none.
+type fence struct {
+	dir, root string // of the Compose file, and what is around it
+	why       error
+	crossed   error // the first time
+}
+
+var (
+	_ composing.ResourceLoader = (*fence)(nil)
+	_ cli.ProjectOptionsFn     = (*fence)(nil).around
+)
+
+func (f *fence) around(o *cli.ProjectOptions) error {
+	if f == nil {
+		return nil
+	}
+	o.WithListeners(func(event string, _ map[string]any) {
+		if event == "include" { // brings variables of any file
+			f.cross("include is not for the Compose file of a fork")
+		}
+	})
+	return cli.WithResourceLoader(f)(o)
+}
+
+func (f *fence) cross(what string) {
+	if f.crossed == nil {
+		f.crossed = hint.Wrap(fmt.Errorf("reading the Compose file: %s, and %w", what, f.why), "a file for each --compose, or extends, does the same from the checkout")
+	}
+}
+
+// dotenv says whether the file of variables beside the Compose file leads out.
+func (f *fence) dotenv() error {
+	if f == nil || inside(f.root, filepath.Join(f.dir, ".env")) {
+		return nil
+	}
+	f.cross(".env is outside of the checkout")
+	return f.crossed
+}
+
+// Accept takes what is outside, so that nobody else reads it.
+func (f *fence) Accept(path string) bool {
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(f.dir, path)
+	}
+	return !inside(f.root, path)
+}
+
+// Load reads nothing.
+func (f *fence) Load(_ context.Context, path string) (string, error) {
+	f.cross(printable(path) + " is outside of the checkout")
+	return "", errors.New("not read")
+}
+
+// Dir is not asked for.
+func (f *fence) Dir(path string) string { return filepath.Dir(path) }
