@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/org/secure-build/internal/canary"
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/org/secure-build/internal/corpus"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/image"
@@ -29,7 +30,7 @@ func scanned(t *testing.T, c *corpus.Corpus, values []corpus.Value) (finding.Rep
 		}
 	}
 	x := index.Compile(set)
-	src, err := image.Find(t.Context(), c.Dir, t.TempDir())
+	src, err := image.Find(t.Context(), c.Dir, t.TempDir(), authn.DefaultKeychain)
 	if err != nil {
 		t.Fatal(err)
 	}
