@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/org/secure-build/internal/canary"
 	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/org/secure-build/internal/canary"
 	"github.com/org/secure-build/internal/corpus"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/image"
