@@ -96,6 +96,29 @@ func (l *Layout) Keep() error {
 	return l.cache.trim()
 }
 
+// Doubt throws out of the cache what the layout has from it and is not what its
+// digest says, after a run that came upon such a blob: the next one would take
+// it again, and end as this one did.
+func (l *Layout) Doubt() error {
+	if l.cache.dir == "" {
+		return nil
+	}
+	blobs, err := files(filepath.Join(l.dir, ocispecs.ImageBlobsDir))
+	if err != nil {
+		return fmt.Errorf("looking through the blob cache: %w", err)
+	}
+	for _, b := range blobs {
+		d := digest.NewDigestFromEncoded(digest.Algorithm(filepath.Base(filepath.Dir(b.path))), filepath.Base(b.path))
+		if d.Validate() != nil || holds(l.cache.path(d), d) {
+			continue
+		}
+		if err := os.Remove(l.cache.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing a damaged blob from the cache: %w", err)
+		}
+	}
+	return nil
+}
+
 // trim throws out the oldest blobs.
 func (c Cache) trim() error {
 	blobs, err := files(c.dir)
