@@ -12,8 +12,10 @@ import (
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/image"
 	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/pipeline"
+	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/report"
 	"github.com/org/secure-build/internal/scan"
 	"github.com/org/secure-build/internal/secret"
@@ -32,9 +34,9 @@ func (b *build) report(res pipeline.Result) error {
 	}
 	if res.Report.Verdict == finding.Clean {
 		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
-		if err := errors.Join(b.layout.Keep(), b.book.Trim()); err != nil {
-			b.warn("%v", err) // the next run is slower, and that is all
-		}
+	}
+	if err := b.keep(res); err != nil {
+		b.warn("%v", err) // the next run is slower, and that is all
 	}
 	if res.Pushed && b.push {
 		for _, t := range b.request.Tags {
@@ -43,6 +45,18 @@ func (b *build) report(res pipeline.Result) error {
 		}
 	}
 	return err
+}
+
+// keep is what a run leaves to the next one: the blobs of a clean image, as long
+// as they are what they were when they were scanned.
+func (b *build) keep(res pipeline.Result) error {
+	switch {
+	case res.Report.Verdict == finding.Incomplete || errors.Is(res.Err, image.ErrChanged) || errors.Is(res.Err, push.ErrChanged):
+		return b.layout.Doubt()
+	case res.Report.Verdict == finding.Clean:
+		return errors.Join(b.layout.Keep(), b.book.Trim())
+	}
+	return nil
 }
 
 // summary is the run in the words of the reports.

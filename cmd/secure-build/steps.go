@@ -258,8 +258,8 @@ func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
 	defer b.times.start("push")()
 	b.registry.ByDigest = b.byDigest
 	err := push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
-	if changed, ok := errors.AsType[*push.ChangedError](err); ok {
-		return hint.Wrap(errors.Join(err, b.layout.Forget(changed.Digest)), "it was taken out of %s; run this again", b.cacheDir)
+	if errors.Is(err, push.ErrChanged) {
+		return hint.Wrap(err, "something else has written to the folder of --cache-dir, or its disk is failing; build again")
 	}
 	return err
 }

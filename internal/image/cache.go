@@ -85,9 +85,6 @@ func (l *Layout) Keep() error {
 		return fmt.Errorf("keeping the layout's blobs: %w", err)
 	}
 	for _, b := range blobs {
-		if _, bad := l.forgotten.Load(filepath.Base(b.path)); bad {
-			continue
-		}
 		to := filepath.Join(l.cache.dir, filepath.Base(filepath.Dir(b.path)), filepath.Base(b.path))
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			return fmt.Errorf("keeping the layout's blobs: %w", err)
@@ -99,19 +96,25 @@ func (l *Layout) Keep() error {
 	return l.cache.trim()
 }
 
-// Forget takes a blob out of the layout's cache, for good: one that is not what
-// its digest says. The next run gets it from the daemon.
-func (l *Layout) Forget(dgst string) error {
-	d, err := digest.Parse(dgst)
-	if err != nil {
-		return fmt.Errorf("forgetting a blob: %w", err)
-	}
-	l.forgotten.Store(d.Encoded(), true)
+// Doubt throws out of the cache what the layout has from it and is not what its
+// digest says, after a run that came upon such a blob: the next one would take
+// it again, and end as this one did.
+func (l *Layout) Doubt() error {
 	if l.cache.dir == "" {
 		return nil
 	}
-	if err := os.Remove(l.cache.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forgetting a blob: %w", err)
+	blobs, err := files(filepath.Join(l.dir, ocispecs.ImageBlobsDir))
+	if err != nil {
+		return fmt.Errorf("looking through the blob cache: %w", err)
+	}
+	for _, b := range blobs {
+		d := digest.NewDigestFromEncoded(digest.Algorithm(filepath.Base(filepath.Dir(b.path))), filepath.Base(b.path))
+		if d.Validate() != nil || holds(l.cache.path(d), d) {
+			continue
+		}
+		if err := os.Remove(l.cache.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing a damaged blob from the cache: %w", err)
+		}
 	}
 	return nil
 }

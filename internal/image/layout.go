@@ -29,9 +29,6 @@ type Layout struct {
 	cache   Cache
 	lenders func() []string // folders of blobs
 	taken   taken
-
-	forgotten sync.Map // names of blobs that are not to be kept
-
 	remove func() error
 	root   *ocispecs.Descriptor // as SetRoot was given it: index.json is for others to read
 

@@ -62,16 +62,7 @@ func (l *Layout) copyBlob(w io.Writer, d digest.Digest) error {
 		return err
 	}
 	defer r.Close()
-	return l.copyVerified(w, r, d)
-}
-
-// copyVerified is copyVerified of a blob, which is forgotten if it has changed.
-func (l *Layout) copyVerified(w io.Writer, r io.Reader, d digest.Digest) error {
-	err := copyVerified(w, r, d)
-	if errors.Is(err, ErrChanged) {
-		return errors.Join(err, l.Forget(d.String()))
-	}
-	return err
+	return copyVerified(w, r, d)
 }
 
 // verified says whether a file has this digest.

@@ -117,7 +117,7 @@ func (l *Layout) decode(desc ocispecs.Descriptor, into any) error {
 	}
 	defer r.Close()
 	var text bytes.Buffer // it says which blobs leave, so it is the one that was scanned
-	if err := l.copyVerified(&text, io.LimitReader(r, maxIndexSize), desc.Digest); err != nil {
+	if err := copyVerified(&text, io.LimitReader(r, maxIndexSize), desc.Digest); err != nil {
 		return err
 	}
 	if err := json.Unmarshal(text.Bytes(), into); err != nil {
@@ -216,5 +216,5 @@ func (l *Layout) member(tw *tar.Writer, m member) error {
 	if err != nil {
 		return err
 	}
-	return l.copyVerified(tw, io.LimitReader(f, h.Size), m.blob)
+	return copyVerified(tw, io.LimitReader(f, h.Size), m.blob)
 }

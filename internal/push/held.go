@@ -3,6 +3,7 @@ package push
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -14,13 +15,9 @@ import (
 // they were scanned, and a registry that does not check what it is given would
 // hand out others under the name that was called clean (I4).
 
-// A ChangedError says that a layer is not what its digest says any more. It was
-// not pushed, and nothing that names it was.
-type ChangedError struct{ Digest string }
-
-func (e *ChangedError) Error() string {
-	return e.Digest + " has changed on the disk since it was scanned"
-}
+// ErrChanged says that a layer is not what its digest says any more. It was not
+// pushed, and nothing that names it was.
+var ErrChanged = errors.New("its bytes on the disk are not those that were scanned")
 
 type index = v1.ImageIndex // embedded, its field must not bear a method's name
 
@@ -96,7 +93,7 @@ func (h *held) Read(p []byte) (int, error) {
 	h.left -= int64(n)
 	switch {
 	case h.left < 0, h.left == 0 && hex.EncodeToString(h.sum.Sum(nil)) != h.want.Hex, h.left > 0 && err == io.EOF:
-		h.err = &ChangedError{h.want.String()}
+		h.err = fmt.Errorf("reading %s: %w", h.want, ErrChanged)
 		return 0, h.err
 	}
 	return n, err

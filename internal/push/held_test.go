@@ -1,6 +1,7 @@
 package push
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +44,7 @@ func TestChangedLayer(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := Push(t.Context(), dir, digest, tags, Options{}); err == nil || !strings.Contains(err.Error(), "has changed on the disk") {
+				if err := Push(t.Context(), dir, digest, tags, Options{}); !errors.Is(err, ErrChanged) {
 					t.Errorf("got the error %v", err)
 				}
 				for _, line := range reqs.lines() {

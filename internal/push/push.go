@@ -143,9 +143,8 @@ func (l login) Resolve(r authn.Resource) (authn.Authenticator, error) {
 func explain(err error, repo name.Repository) error {
 	var terr *transport.Error
 	var nerr net.Error
-	var changed *ChangedError
 	switch {
-	case errors.As(err, &changed):
+	case errors.Is(err, ErrChanged):
 		return err
 	case errors.As(err, &terr) && terr.StatusCode == http.StatusUnauthorized:
 		return hint.Wrap(err, "docker login %s, or --registry-username with --registry-password-stdin", repo.RegistryStr())
