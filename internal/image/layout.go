@@ -29,8 +29,8 @@ type Layout struct {
 	cache   Cache
 	lenders func() []string // folders of blobs
 	taken   taken
-	remove func() error
-	root   *ocispecs.Descriptor // as SetRoot was given it: index.json is for others to read
+	remove  func() error
+	root    *ocispecs.Descriptor // as SetRoot was given it: index.json is for others to read
 
 	// A build that was cancelled may still be writing: what writes holds open for
 	// reading, what removes holds it for writing.
