@@ -50,6 +50,13 @@ bin/tools/.built-act: tools/act/go.mod tools/act/go.sum
 	cd tools/act && $(STATIC) -ldflags '-s -w' -o ../../bin/tools/ tool
 	@touch $@
 
+# The registry that make bench pushes to.
+bin/tools/.built-bench: tools/bench/go.mod tools/bench/go.sum
+	@echo 'building the tools that tools/bench/go.mod names'
+	@mkdir -p bin/tools
+	cd tools/bench && $(STATIC) -ldflags '-s -w' -o ../../bin/tools/ tool
+	@touch $@
+
 # What npm has, as tools/npm/package-lock.json pins it. No script of a package
 # runs, which leaves its program without the right to run.
 bin/tools/node/.built: tools/npm/package.json tools/npm/package-lock.json | test-setup
@@ -71,7 +78,7 @@ demo: setup tools build ## build and push a small service, then catch its leaky 
 test: test-setup tools bin/tools/node/.built build ## run every test, against a real daemon and registry
 	go test -timeout 20m $(TESTFLAGS) ./...
 
-bench: setup tools build ## measure the redactor, the index and whole runs beside buildctl's
+bench: setup tools bin/tools/.built-bench build ## measure the redactor, the index and whole runs beside buildctl's
 	go test -run '^$$' -bench . ./internal/redact ./internal/index
 	go run ./cmd/bench
 

@@ -28,6 +28,7 @@ check staticcheck bin/tools/staticcheck ./...
 check 'go mod tidy' tidy .
 check 'go mod tidy (tools)' tidy tools
 check 'go mod tidy (tools/act)' tidy tools/act
+check 'go mod tidy (tools/bench)' tidy tools/bench
 for script in "${scripts[@]}"; do
   check "bash -n $script" bash -n "$script"
 done

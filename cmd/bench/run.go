@@ -45,8 +45,11 @@ var engines = [...]string{"same daemon", "own daemon"}
 // wholeRuns compares secure-build with buildctl, cold and warm, with gzip and
 // with zstd. With full, it looks at the memory for an image four times as large.
 func (b *bench) wholeRuns(ctx context.Context, o options) error {
-	srv := b.registry()
-	defer srv.Close()
+	stop, err := b.registry(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	biggest, err := b.largest()
 	if err != nil {
 		return err
