@@ -18,14 +18,13 @@ type Watch func(digest string) (w io.Writer, end func(whole bool))
 // Store returns the content store that BuildKit exports into. Every blob that
 // is written to it goes through watch on its way.
 func (l *Layout) Store(watch Watch) content.Store {
-	return watchedStore{l.store, l, watch, false}
+	return watchedStore{l.store, l, watch}
 }
 
 type watchedStore struct {
 	content.Store
 	layout *Layout
 	watch  Watch
-	taking bool // by Take, not by BuildKit
 }
 
 // Info is how BuildKit asks whether a blob has to be sent, once it has begun to.
@@ -45,7 +44,7 @@ func (s watchedStore) Writer(ctx context.Context, opts ...content.WriterOpt) (co
 			return nil, err
 		}
 	}
-	if !s.taking && wo.Desc.Digest != "" {
+	if wo.Desc.Digest != "" {
 		s.layout.taken.ask(ctx, wo.Desc.Digest) // if it is there then, BuildKit sends nothing
 	}
 	var w content.Writer

@@ -7,9 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 
-	"github.com/containerd/containerd/v2/core/content"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
@@ -28,7 +28,6 @@ type taken struct {
 // it, which then need not send it. It goes through watch like the others. If
 // BuildKit never asks for it, it is not the image's, and SetRoot drops it.
 func (l *Layout) Take(watch Watch) func(context.Context, ocispecs.Descriptor, io.Reader) error {
-	store := watchedStore{l.store, l, watch, true}
 	return func(ctx context.Context, desc ocispecs.Descriptor, r io.Reader) error {
 		done := l.taken.begin(desc.Digest)
 		if done == nil {
@@ -38,21 +37,74 @@ func (l *Layout) Take(watch Watch) func(context.Context, ocispecs.Descriptor, io
 		if l.fetch(desc.Digest) {
 			return nil
 		}
-		ref := "taken-" + desc.Digest.String()
-		w, err := store.Writer(ctx, content.WithRef(ref), content.WithDescriptor(desc))
-		if err != nil {
+		if err := l.take(ctx, desc, r, watch); err != nil {
 			return fmt.Errorf("taking the blob %s: %w", desc.Digest, err)
-		}
-		_, err = io.CopyBuffer(w, r, make([]byte, takeBuffer))
-		if err == nil {
-			err = w.Commit(ctx, desc.Size, desc.Digest)
-		}
-		err = errors.Join(err, w.Close())
-		if err != nil {
-			return errors.Join(fmt.Errorf("taking the blob %s: %w", desc.Digest, err), l.store.Abort(context.WithoutCancel(ctx), ref))
 		}
 		return nil
 	}
+}
+
+// take writes a blob as the content store would, but without waiting for the
+// disk: a layout that a power cut loses was of no use to anybody.
+func (l *Layout) take(ctx context.Context, desc ocispecs.Descriptor, r io.Reader, watch Watch) (err error) {
+	if err := desc.Digest.Validate(); err != nil {
+		return err
+	}
+	var f *os.File
+	if err := l.write(func() (err error) {
+		f, err = os.CreateTemp(l.dir, "taken-")
+		return err
+	}); err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, f.Close()); err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	seen := desc.Digest.Verifier()
+	to, end := watch(desc.Digest.String())
+	whole := false
+	defer func() { end(whole) }()
+	for buf, size := make([]byte, takeBuffer), int64(0); ; {
+		n, rerr := r.Read(buf)
+		if _, err := io.MultiWriter(f, seen, lossy{to}).Write(buf[:n]); err != nil {
+			return err
+		}
+		size += int64(n)
+		switch {
+		case rerr == io.EOF && size == desc.Size && seen.Verified():
+			if err := errors.Join(f.Chmod(0o400), l.write(func() error { return l.place(f.Name(), desc.Digest) })); err != nil {
+				return err
+			}
+			whole = true
+			return nil
+		case rerr == io.EOF:
+			return errors.New("other bytes came than its digest says")
+		case rerr != nil:
+			return rerr
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// place makes a file the blob d.
+func (l *Layout) place(file string, d digest.Digest) error {
+	if err := os.MkdirAll(filepath.Dir(l.path(d)), 0o700); err != nil {
+		return err
+	}
+	return os.Rename(file, l.path(d))
+}
+
+// lossy is a writer whose errors do not matter: the layout has the bytes, and the
+// scan reads them there.
+type lossy struct{ io.Writer }
+
+func (w lossy) Write(p []byte) (int, error) {
+	_, _ = w.Writer.Write(p)
+	return len(p), nil
 }
 
 // begin says that a blob is being taken; nil if somebody else brings it.
