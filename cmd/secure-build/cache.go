@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/held"
 	"github.com/org/secure-build/internal/image"
 	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/scan"
@@ -85,6 +86,7 @@ func (b *build) cache(ctx context.Context, r *finding.Report) error {
 		err := b.cacheOne(ctx, r, c, stages)
 		if err != nil && c.Attrs["ignore-error"] == "true" && ctx.Err() == nil {
 			b.warn("%v", err)
+			b.changed = b.changed || errors.Is(err, held.ErrChanged)
 			err = nil
 		}
 		errs = append(errs, err)

@@ -11,11 +11,10 @@ import (
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/held"
 	"github.com/org/secure-build/internal/hint"
-	"github.com/org/secure-build/internal/image"
 	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/pipeline"
-	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/report"
 	"github.com/org/secure-build/internal/scan"
 	"github.com/org/secure-build/internal/secret"
@@ -51,7 +50,7 @@ func (b *build) report(res pipeline.Result) error {
 // as they are what they were when they were scanned.
 func (b *build) keep(res pipeline.Result) error {
 	switch {
-	case res.Report.Verdict == finding.Incomplete || errors.Is(res.Err, image.ErrChanged) || errors.Is(res.Err, push.ErrChanged):
+	case res.Report.Verdict == finding.Incomplete || b.changed || errors.Is(res.Err, held.ErrChanged):
 		return b.layout.Doubt()
 	case res.Report.Verdict == finding.Clean:
 		return errors.Join(b.layout.Keep(), b.book.Trim())

@@ -61,6 +61,7 @@ type build struct {
 	scans   *scan.Scanner
 	book    *verdict.Book
 	leaked  bool // the image, or a cache
+	changed bool // something that was to leave, after it was scanned; see keep
 	started time.Time
 	times   stopwatch
 }
@@ -257,11 +258,7 @@ func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
 	}
 	defer b.times.start("push")()
 	b.registry.ByDigest = b.byDigest
-	err := push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
-	if errors.Is(err, push.ErrChanged) {
-		return hint.Wrap(err, "something else has written to the folder of --cache-dir, or its disk is failing; build again")
-	}
-	return err
+	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
 }
 
 // shred ends everything that the run has opened. The vault goes first: if

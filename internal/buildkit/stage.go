@@ -15,6 +15,7 @@ import (
 	"github.com/moby/buildkit/client/ociindex"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/held"
 )
 
 // Staged says what of a cache decides its bytes: two caches of one Staged are
@@ -130,7 +131,7 @@ func moveBlobs(stage string, desc ocispecs.Descriptor, dest string) error {
 		return err
 	}
 	if digest.FromBytes(text) != desc.Digest {
-		return fmt.Errorf("the manifest does not have its digest %s", desc.Digest)
+		return held.Changed(desc.Digest.String())
 	}
 	var m ocispecs.Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
@@ -177,7 +178,7 @@ func moveBlob(from, to string, d digest.Digest) (err error) {
 	}()
 	seen := d.Verifier()
 	if _, err = io.Copy(io.MultiWriter(out, seen), in); err == nil && !seen.Verified() {
-		err = fmt.Errorf("the bytes of %s on the disk are not those that were scanned", d)
+		err = held.Changed(d.String())
 	}
 	if err = errors.Join(err, out.Chmod(0o644), out.Close()); err != nil {
 		return err

@@ -3,21 +3,17 @@ package push
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/org/secure-build/internal/held"
 )
 
 // What leaves is held to its digest on its way: the bytes lay on a disk since
 // they were scanned, and a registry that does not check what it is given would
 // hand out others under the name that was called clean (I4).
-
-// ErrChanged says that a layer is not what its digest says any more. It was not
-// pushed, and nothing that names it was.
-var ErrChanged = errors.New("its bytes on the disk are not those that were scanned")
 
 type index = v1.ImageIndex // embedded, its field must not bear a method's name
 
@@ -72,11 +68,11 @@ func (l heldLayer) Compressed() (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &held{ReadCloser: r, want: h, sum: sha256.New(), left: size}, nil
+	return &holding{ReadCloser: r, want: h, sum: sha256.New(), left: size}, nil
 }
 
-// held gives the last bytes of a blob away only if all of them have its digest.
-type held struct {
+// holding gives the last bytes of a blob away only if all of them have its digest.
+type holding struct {
 	io.ReadCloser
 	want v1.Hash
 	sum  hash.Hash
@@ -84,7 +80,7 @@ type held struct {
 	err  error
 }
 
-func (h *held) Read(p []byte) (int, error) {
+func (h *holding) Read(p []byte) (int, error) {
 	if h.err != nil {
 		return 0, h.err
 	}
@@ -93,7 +89,7 @@ func (h *held) Read(p []byte) (int, error) {
 	h.left -= int64(n)
 	switch {
 	case h.left < 0, h.left == 0 && hex.EncodeToString(h.sum.Sum(nil)) != h.want.Hex, h.left > 0 && err == io.EOF:
-		h.err = fmt.Errorf("reading %s: %w", h.want, ErrChanged)
+		h.err = held.Changed(h.want.String())
 		return 0, h.err
 	}
 	return n, err

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/org/secure-build/internal/held"
 )
 
 // TestChangedLayer: a layer that is not what its digest says does not leave
@@ -44,7 +45,7 @@ func TestChangedLayer(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := Push(t.Context(), dir, digest, tags, Options{}); !errors.Is(err, ErrChanged) {
+				if err := Push(t.Context(), dir, digest, tags, Options{}); !errors.Is(err, held.ErrChanged) {
 					t.Errorf("got the error %v", err)
 				}
 				for _, line := range reqs.lines() {

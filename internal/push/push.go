@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/org/secure-build/internal/held"
 	"github.com/org/secure-build/internal/hint"
 )
 
@@ -144,7 +145,7 @@ func explain(err error, repo name.Repository) error {
 	var terr *transport.Error
 	var nerr net.Error
 	switch {
-	case errors.Is(err, ErrChanged):
+	case errors.Is(err, held.ErrChanged):
 		return err
 	case errors.As(err, &terr) && terr.StatusCode == http.StatusUnauthorized:
 		return hint.Wrap(err, "docker login %s, or --registry-username with --registry-password-stdin", repo.RegistryStr())
