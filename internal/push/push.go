@@ -102,14 +102,16 @@ func open(dir, digest string) (remote.Taggable, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the layout: %w", err)
 	}
+	var found remote.Taggable
 	if idx, err := root.ImageIndex(h); err == nil {
-		return heldIndex{idx}, nil
-	}
-	img, err := root.Image(h)
-	if err != nil {
+		found = heldIndex{idx, h}
+	} else if img, err := root.Image(h); err != nil {
 		return nil, fmt.Errorf("finding %s in the layout: %w", digest, err)
+	} else if found, err = holdImage(img, h); err != nil {
+		return nil, err
 	}
-	return heldImage{img}, nil
+	_, err = found.RawManifest() // nobody is asked for anything if it has changed
+	return found, err
 }
 
 func (o Options) remote() []remote.Option {
