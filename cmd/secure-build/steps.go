@@ -140,7 +140,8 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	if !b.rescan {
 		b.book = b.memory(b.cacheDir, b.set, b.index)
 	}
-	// The push and the other ways out hold what they take to its digest.
+	// Every way out holds what it takes to its digest: pushes, archives, folders
+	// and local caches as they read it, and those that the daemon writes before.
 	if b.scans, err = b.scanner(b.policy, b.set, b.book, true); err != nil {
 		return img, err
 	}
