@@ -51,11 +51,21 @@ func (b *build) report(res pipeline.Result) error {
 func (b *build) keep(res pipeline.Result) error {
 	switch {
 	case res.Report.Verdict == finding.Incomplete || b.changed || errors.Is(res.Err, held.ErrChanged):
-		return b.layout.Doubt()
+		return b.doubt()
 	case res.Report.Verdict == finding.Clean:
 		return errors.Join(b.layout.Keep(), b.book.Trim())
 	}
 	return nil
+}
+
+// doubt leaves nothing damaged to the next run. What our own daemon has of it, it
+// would send again, or lend: only who removes its store is rid of that.
+func (b *build) doubt() error {
+	lent, err := b.layout.Doubt()
+	if len(lent) > 0 {
+		b.warn("%s is damaged, and is in the store of our own daemon: remove the folder %s before the next build, which would meet it again", lent[0], b.engine.State())
+	}
+	return err
 }
 
 // summary is the run in the words of the reports.

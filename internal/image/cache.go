@@ -98,25 +98,32 @@ func (l *Layout) Keep() error {
 
 // Doubt throws out of the cache what the layout has from it and is not what its
 // digest says, after a run that came upon such a blob: the next one would take
-// it again, and end as this one did.
-func (l *Layout) Doubt() error {
+// it again, and end as this one did. So it does where a lender has it as well,
+// often as another name of the same file: lent are those, which stay, since they
+// are not ours to remove.
+func (l *Layout) Doubt() (lent []string, err error) {
 	if l.cache.dir == "" {
-		return nil
+		return nil, nil
 	}
 	blobs, err := files(filepath.Join(l.dir, ocispecs.ImageBlobsDir))
 	if err != nil {
-		return fmt.Errorf("looking through the blob cache: %w", err)
+		return nil, fmt.Errorf("looking through the blob cache: %w", err)
 	}
 	for _, b := range blobs {
 		d := digest.NewDigestFromEncoded(digest.Algorithm(filepath.Base(filepath.Dir(b.path))), filepath.Base(b.path))
-		if d.Validate() != nil || holds(l.cache.path(d), d) {
+		if d.Validate() != nil {
 			continue
 		}
-		if err := os.Remove(l.cache.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing a damaged blob from the cache: %w", err)
+		kept := l.cache.path(d)
+		for _, path := range damaged(d, append(l.lent(d), kept)...) {
+			if path != kept {
+				lent = append(lent, path)
+			} else if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return lent, fmt.Errorf("removing a damaged blob from the cache: %w", err)
+			}
 		}
 	}
-	return nil
+	return lent, nil
 }
 
 // trim throws out the oldest blobs.
