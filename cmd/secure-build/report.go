@@ -46,8 +46,9 @@ func (b *build) report(res pipeline.Result) error {
 	return err
 }
 
-// keep is what a run leaves to the next one: the blobs of a clean image, as long
-// as they are what they were when they were scanned.
+// keep is what a run leaves to the next one: the blobs of a clean image, unless
+// the scan or a way out, that of a cache too, came upon one that is not what its
+// digest says.
 func (b *build) keep(res pipeline.Result) error {
 	switch {
 	case res.Report.Verdict == finding.Incomplete || b.changed || errors.Is(res.Err, held.ErrChanged):
