@@ -103,10 +103,19 @@ func TestMoveCache(t *testing.T) {
 	layer, config, other := put("layer"), put("{}"), put("not of this cache")
 	manifest := put(`{"config":{"digest":"` + config.Digest.String() + `"},"layers":[{"digest":"` + layer.Digest.String() + `"}]}`)
 	c := Cache{"local", map[string]string{"dest": dest}}
-	for range 2 { // the second time everything is there
+	for range 2 { // the second time everything is there, but one is not what it was
 		if err := MoveCache(stage, manifest, c); err != nil {
 			t.Fatal(err)
 		}
+		if text, err := os.ReadFile(blob(dest, layer.Digest)); err != nil || string(text) != "layer" {
+			t.Errorf("got %q, %v", text, err)
+		}
+		if err := os.WriteFile(blob(dest, layer.Digest), []byte("LAYER"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := MoveCache(stage, manifest, c); err != nil {
+		t.Fatal(err)
 	}
 	for _, d := range []ocispecs.Descriptor{layer, config, manifest} {
 		text, err := os.ReadFile(blob(dest, d.Digest))

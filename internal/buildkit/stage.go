@@ -155,11 +155,24 @@ func blob(dir string, d digest.Digest) string {
 	return filepath.Join(dir, ocispecs.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
 
+// holds says whether a file is there and has this digest.
+func holds(name string, d digest.Digest) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	seen := d.Verifier()
+	_, err = io.Copy(seen, f)
+	return err == nil && seen.Verified()
+}
+
 // moveBlob copies, since the stage may be linked with the image's layout, whose
 // files have another owner's rights. A blob appears whole or not at all, and not
-// if it has changed since the scan read it.
+// if it has changed since the scan read it. What lies under its name already was
+// not scanned, and stays only if it has the digest.
 func moveBlob(from, to string, d digest.Digest) (err error) {
-	if _, err := os.Stat(to); err == nil {
+	if holds(to, d) {
 		return nil
 	}
 	in, err := os.Open(from)
