@@ -34,6 +34,7 @@ func (b *build) report(res pipeline.Result) error {
 	if res.Report.Verdict == finding.Clean {
 		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
 	}
+	b.changed = b.changed || errors.Is(err, held.ErrChanged)
 	if err := b.keep(res); err != nil {
 		b.warn("%v", err) // the next run is slower, and that is all
 	}
