@@ -33,6 +33,7 @@ var layers = map[string]layer{
 	"internal/authfile": noun,
 	"internal/canary":   noun,
 	"internal/finding":  noun,
+	"internal/held":     noun,
 	"internal/hint":     noun,
 	"internal/index":    noun,
 	"internal/maskable": noun,

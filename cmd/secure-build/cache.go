@@ -8,6 +8,7 @@ import (
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/held"
 	"github.com/org/secure-build/internal/image"
 	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/scan"
@@ -69,6 +70,7 @@ type staged struct {
 	digest string
 	report finding.Report
 	move   func(buildkit.Cache) error // into a folder
+	verify func() error               // that it still is what was scanned
 }
 
 // cache stages each cache, scans it by the image's own index of values, and
@@ -85,6 +87,7 @@ func (b *build) cache(ctx context.Context, r *finding.Report) error {
 		err := b.cacheOne(ctx, r, c, stages)
 		if err != nil && c.Attrs["ignore-error"] == "true" && ctx.Err() == nil {
 			b.warn("%v", err)
+			b.changed = b.changed || errors.Is(err, held.ErrChanged)
 			err = nil
 		}
 		errs = append(errs, err)
@@ -135,6 +138,7 @@ func (b *build) stage(ctx context.Context, c buildkit.Cache, name string) (*stag
 	}
 	s := &staged{layout: layout, digest: root.Digest.String()}
 	s.move = func(c buildkit.Cache) error { return buildkit.MoveCache(layout.Dir(), root, c) }
+	s.verify = func() error { return layout.Verify(root) }
 	s.report, err = b.scans.Cache(ctx, scan.Descriptor{MediaType: root.MediaType, Digest: s.digest, Size: root.Size}, layout.Open)
 	if err != nil {
 		return nil, fmt.Errorf("scanning the cache: %w", err)
@@ -145,13 +149,19 @@ func (b *build) stage(ctx context.Context, c buildkit.Cache, name string) (*stag
 }
 
 // publish sends what was scanned: the same files, or, to a service that only
-// the daemon has a client of, what the daemon makes of the same layers.
+// the daemon has a client of, what the daemon makes of the same layers. We do not
+// see that pass, and hold the layers to their digests right before: ours, which
+// the scan may have known by their digests alone, and the daemon's own if it is
+// our private one.
 func (b *build) publish(ctx context.Context, c cacheTo, s *staged) error {
 	switch c.Type {
 	case "registry":
 		return push.Push(ctx, s.layout.Dir(), s.digest, c.tags, b.registry)
 	case "local":
 		return s.move(c.Cache)
+	}
+	if err := s.verify(); err != nil {
+		return fmt.Errorf("exporting the cache: %w", err)
 	}
 	return b.engine.Publish(ctx, b.request, c.Cache, b.quiet())
 }

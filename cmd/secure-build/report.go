@@ -11,11 +11,10 @@ import (
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/held"
 	"github.com/org/secure-build/internal/hint"
-	"github.com/org/secure-build/internal/image"
 	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/pipeline"
-	"github.com/org/secure-build/internal/push"
 	"github.com/org/secure-build/internal/report"
 	"github.com/org/secure-build/internal/scan"
 	"github.com/org/secure-build/internal/secret"
@@ -35,6 +34,7 @@ func (b *build) report(res pipeline.Result) error {
 	if res.Report.Verdict == finding.Clean {
 		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
 	}
+	b.changed = b.changed || errors.Is(err, held.ErrChanged)
 	if err := b.keep(res); err != nil {
 		b.warn("%v", err) // the next run is slower, and that is all
 	}
@@ -47,16 +47,27 @@ func (b *build) report(res pipeline.Result) error {
 	return err
 }
 
-// keep is what a run leaves to the next one: the blobs of a clean image, as long
-// as they are what they were when they were scanned.
+// keep is what a run leaves to the next one: the blobs of a clean image, unless
+// the scan or a way out, that of a cache too, came upon one that is not what its
+// digest says.
 func (b *build) keep(res pipeline.Result) error {
 	switch {
-	case res.Report.Verdict == finding.Incomplete || errors.Is(res.Err, image.ErrChanged) || errors.Is(res.Err, push.ErrChanged):
-		return b.layout.Doubt()
+	case res.Report.Verdict == finding.Incomplete || b.changed || errors.Is(res.Err, held.ErrChanged):
+		return b.doubt()
 	case res.Report.Verdict == finding.Clean:
 		return errors.Join(b.layout.Keep(), b.book.Trim())
 	}
 	return nil
+}
+
+// doubt leaves nothing damaged to the next run. What our own daemon has of it, it
+// would send again, or lend: only who removes its store is rid of that.
+func (b *build) doubt() error {
+	lent, err := b.layout.Doubt()
+	if len(lent) > 0 {
+		b.warn("%s is damaged, and is in the store of our own daemon: remove the folder %s before the next build, which would meet it again", lent[0], b.engine.State())
+	}
+	return err
 }
 
 // summary is the run in the words of the reports.

@@ -61,6 +61,7 @@ type build struct {
 	scans   *scan.Scanner
 	book    *verdict.Book
 	leaked  bool // the image, or a cache
+	changed bool // something that was to leave, after it was scanned; see keep
 	started time.Time
 	times   stopwatch
 }
@@ -139,7 +140,8 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	if !b.rescan {
 		b.book = b.memory(b.cacheDir, b.set, b.index)
 	}
-	// The push and the other ways out hold what they take to its digest.
+	// Every way out holds what it takes to its digest: pushes, archives, folders
+	// and local caches as they read it, and those that the daemon writes before.
 	if b.scans, err = b.scanner(b.policy, b.set, b.book, true); err != nil {
 		return img, err
 	}
@@ -257,11 +259,7 @@ func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
 	}
 	defer b.times.start("push")()
 	b.registry.ByDigest = b.byDigest
-	err := push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
-	if errors.Is(err, push.ErrChanged) {
-		return hint.Wrap(err, "something else has written to the folder of --cache-dir, or its disk is failing; build again")
-	}
-	return err
+	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
 }
 
 // shred ends everything that the run has opened. The vault goes first: if

@@ -80,6 +80,10 @@ func (e *Engine) Blobs() []string {
 	return dirs
 }
 
+// State is the folder that our private daemon keeps everything in between runs,
+// "" for any other. It may be removed while no run uses it.
+func (e *Engine) State() string { return e.root }
+
 func (a *ahead) watch(ctx context.Context) {
 	tick := time.NewTicker(growingPoll)
 	defer tick.Stop()

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/held"
 )
 
 func TestParseCache(t *testing.T) {
@@ -101,10 +103,19 @@ func TestMoveCache(t *testing.T) {
 	layer, config, other := put("layer"), put("{}"), put("not of this cache")
 	manifest := put(`{"config":{"digest":"` + config.Digest.String() + `"},"layers":[{"digest":"` + layer.Digest.String() + `"}]}`)
 	c := Cache{"local", map[string]string{"dest": dest}}
-	for range 2 { // the second time everything is there
+	for range 2 { // the second time everything is there, but one is not what it was
 		if err := MoveCache(stage, manifest, c); err != nil {
 			t.Fatal(err)
 		}
+		if text, err := os.ReadFile(blob(dest, layer.Digest)); err != nil || string(text) != "layer" {
+			t.Errorf("got %q, %v", text, err)
+		}
+		if err := os.WriteFile(blob(dest, layer.Digest), []byte("LAYER"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := MoveCache(stage, manifest, c); err != nil {
+		t.Fatal(err)
 	}
 	for _, d := range []ocispecs.Descriptor{layer, config, manifest} {
 		text, err := os.ReadFile(blob(dest, d.Digest))
@@ -171,6 +182,38 @@ func TestTrace(t *testing.T) {
 		}
 		if got := shared.of(tt.record); got != tt.shared {
 			t.Errorf("%s: on a shared daemon: got %v", tt.name, got)
+		}
+	}
+}
+
+// TestMoveCacheThatChanged: what is not what was scanned does not come over, and
+// whoever asks is told that this is why.
+func TestMoveCacheThatChanged(t *testing.T) {
+	for _, which := range []string{"layer", "config", "manifest"} {
+		stage, dest := t.TempDir(), t.TempDir()
+		put := func(text string) ocispecs.Descriptor {
+			t.Helper()
+			d := ocispecs.Descriptor{MediaType: ocispecs.MediaTypeImageManifest, Digest: digest.FromString(text), Size: int64(len(text))}
+			name := blob(stage, d.Digest)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte(text), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}
+		layer, config := put("layer"), put("{}")
+		manifest := put(`{"config":{"digest":"` + config.Digest.String() + `"},"layers":[{"digest":"` + layer.Digest.String() + `"}]}`)
+		bad := map[string]ocispecs.Descriptor{"layer": layer, "config": config, "manifest": manifest}[which]
+		if err := os.WriteFile(blob(stage, bad.Digest), []byte("other"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := MoveCache(stage, manifest, Cache{"local", map[string]string{"dest": dest}})
+		if !errors.Is(err, held.ErrChanged) || !strings.Contains(err.Error(), bad.Digest.String()) {
+			t.Errorf("%s: got the error %v", which, err)
+		}
+		for _, name := range []string{blob(dest, bad.Digest), filepath.Join(dest, "index.json")} {
+			if _, err := os.Stat(name); err == nil {
+				t.Errorf("%s: %s came over", which, name)
+			}
 		}
 	}
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/containerd/platforms"
 	provenance "github.com/moby/buildkit/solver/llbsolver/provenance/types"
+	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/held"
 )
 
 // maxStatement bounds what is read of an attestation, in bytes.
@@ -25,7 +27,7 @@ func Provenance(root ocispecs.Descriptor, mode string, open func(digest string) 
 		return all, nil
 	}
 	var index ocispecs.Index
-	if err := decode(root.Digest.String(), &index, open); err != nil {
+	if err := decode(root.Digest, &index, open); err != nil {
 		return nil, err
 	}
 	of := map[string]string{} // platforms by the digest of their image
@@ -59,7 +61,7 @@ func Provenance(root ocispecs.Descriptor, mode string, open func(digest string) 
 // predicate is the provenance in one manifest of attestations, "" for none.
 func predicate(m ocispecs.Descriptor, mode string, open func(string) (io.ReadCloser, error)) (string, error) {
 	var manifest ocispecs.Manifest
-	if err := decode(m.Digest.String(), &manifest, open); err != nil {
+	if err := decode(m.Digest, &manifest, open); err != nil {
 		return "", err
 	}
 	for _, layer := range manifest.Layers {
@@ -68,7 +70,7 @@ func predicate(m ocispecs.Descriptor, mode string, open func(string) (io.ReadClo
 			continue
 		}
 		var statement struct{ Predicate json.RawMessage }
-		if err := decode(layer.Digest.String(), &statement, open); err != nil {
+		if err := decode(layer.Digest, &statement, open); err != nil {
 			return "", err
 		}
 		pred := &provenance.ProvenancePredicateSLSA02{}
@@ -90,11 +92,19 @@ func predicate(m ocispecs.Descriptor, mode string, open func(string) (io.ReadClo
 	return "", nil
 }
 
-func decode(digest string, into any, open func(string) (io.ReadCloser, error)) error {
-	r, err := open(digest)
+// decode reads a blob that was scanned, and no other bytes: what is in it leaves.
+func decode(d digest.Digest, into any, open func(string) (io.ReadCloser, error)) error {
+	r, err := open(d.String())
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	return json.NewDecoder(io.LimitReader(r, maxStatement)).Decode(into)
+	text, err := io.ReadAll(io.LimitReader(r, maxStatement))
+	if err != nil {
+		return err
+	}
+	if digest.FromBytes(text) != d {
+		return held.Changed(d.String())
+	}
+	return json.Unmarshal(text, into)
 }

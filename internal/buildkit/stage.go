@@ -15,6 +15,7 @@ import (
 	"github.com/moby/buildkit/client/ociindex"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/held"
 )
 
 // Staged says what of a cache decides its bytes: two caches of one Staged are
@@ -130,7 +131,7 @@ func moveBlobs(stage string, desc ocispecs.Descriptor, dest string) error {
 		return err
 	}
 	if digest.FromBytes(text) != desc.Digest {
-		return fmt.Errorf("the manifest does not have its digest %s", desc.Digest)
+		return held.Changed(desc.Digest.String())
 	}
 	var m ocispecs.Manifest
 	if err := json.Unmarshal(text, &m); err != nil {
@@ -154,11 +155,24 @@ func blob(dir string, d digest.Digest) string {
 	return filepath.Join(dir, ocispecs.ImageBlobsDir, d.Algorithm().String(), d.Encoded())
 }
 
+// holds says whether a file is there and has this digest.
+func holds(name string, d digest.Digest) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	seen := d.Verifier()
+	_, err = io.Copy(seen, f)
+	return err == nil && seen.Verified()
+}
+
 // moveBlob copies, since the stage may be linked with the image's layout, whose
 // files have another owner's rights. A blob appears whole or not at all, and not
-// if it has changed since the scan read it.
+// if it has changed since the scan read it. What lies under its name already was
+// not scanned, and stays only if it has the digest.
 func moveBlob(from, to string, d digest.Digest) (err error) {
-	if _, err := os.Stat(to); err == nil {
+	if holds(to, d) {
 		return nil
 	}
 	in, err := os.Open(from)
@@ -177,7 +191,7 @@ func moveBlob(from, to string, d digest.Digest) (err error) {
 	}()
 	seen := d.Verifier()
 	if _, err = io.Copy(io.MultiWriter(out, seen), in); err == nil && !seen.Verified() {
-		err = fmt.Errorf("the bytes of %s on the disk are not those that were scanned", d)
+		err = held.Changed(d.String())
 	}
 	if err = errors.Join(err, out.Chmod(0o644), out.Close()); err != nil {
 		return err

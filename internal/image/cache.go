@@ -16,8 +16,8 @@ import (
 
 // A Cache keeps the blobs of clean images between runs, so that BuildKit need
 // not send again what has not changed. It decides nothing: a blob from it is
-// scanned like one that has just come, and a registry takes no blob under a
-// digest that it does not have.
+// read by the scan, or, if an earlier one has found its digest clean, by nobody
+// until it leaves, when every way out holds it to that digest.
 type Cache struct {
 	dir string
 	max int64 // bytes
@@ -35,8 +35,8 @@ func (l *Layout) Use(c Cache) { l.cache = c }
 
 // Borrow lets the layout take blobs from other folders too, as they are asked
 // for: those of a daemon on this machine, which then need not be sent. Like
-// those from the cache, they are what their digests say once the scan has read
-// them.
+// those from the cache, they are what their digests say once the scan or a way
+// out has read them, and not before.
 func (l *Layout) Borrow(dirs func() []string) { l.lenders = dirs }
 
 // fetch links a blob into the layout from the cache or from whoever lends it.
@@ -75,7 +75,9 @@ func (l *Layout) link(from string, d digest.Digest) bool {
 }
 
 // Keep puts the layout's blobs into its cache, and throws out what was used
-// longest ago until the cache is small enough. It is for clean images.
+// longest ago until the cache is small enough. It is for clean images, in which
+// nothing was seen to have changed. A blob that nobody has read goes in as it is:
+// the first run that reads it has Doubt.
 func (l *Layout) Keep() error {
 	if l.cache.dir == "" {
 		return nil
@@ -98,25 +100,32 @@ func (l *Layout) Keep() error {
 
 // Doubt throws out of the cache what the layout has from it and is not what its
 // digest says, after a run that came upon such a blob: the next one would take
-// it again, and end as this one did.
-func (l *Layout) Doubt() error {
+// it again, and end as this one did. So it does where a lender has it as well,
+// often as another name of the same file: lent are those, which stay, since they
+// are not ours to remove.
+func (l *Layout) Doubt() (lent []string, err error) {
 	if l.cache.dir == "" {
-		return nil
+		return nil, nil
 	}
 	blobs, err := files(filepath.Join(l.dir, ocispecs.ImageBlobsDir))
 	if err != nil {
-		return fmt.Errorf("looking through the blob cache: %w", err)
+		return nil, fmt.Errorf("looking through the blob cache: %w", err)
 	}
 	for _, b := range blobs {
 		d := digest.NewDigestFromEncoded(digest.Algorithm(filepath.Base(filepath.Dir(b.path))), filepath.Base(b.path))
-		if d.Validate() != nil || holds(l.cache.path(d), d) {
+		if d.Validate() != nil {
 			continue
 		}
-		if err := os.Remove(l.cache.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing a damaged blob from the cache: %w", err)
+		kept := l.cache.path(d)
+		for _, path := range damaged(d, append(l.lent(d), kept)...) {
+			if path != kept {
+				lent = append(lent, path)
+			} else if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return lent, fmt.Errorf("removing a damaged blob from the cache: %w", err)
+			}
 		}
 	}
-	return nil
+	return lent, nil
 }
 
 // trim throws out the oldest blobs.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/org/secure-build/internal/held"
 	"github.com/org/secure-build/internal/hint"
 )
 
@@ -51,7 +52,7 @@ func (f *Files) extract(dir string, r io.Reader) error {
 	seen := f.digest.Digest().Verifier()
 	err = x.all(io.TeeReader(r, seen))
 	if _, rerr := io.Copy(seen, r); rerr == nil && !seen.Verified() { // also what an archive has behind its end
-		err = changed("the files")
+		err = held.Changed("the files")
 	}
 	if err == nil {
 		err = x.stamp()

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/org/secure-build/internal/held"
 	"github.com/org/secure-build/internal/hint"
 )
 
@@ -46,7 +47,7 @@ func (d Docker) Load(ctx context.Context, archive func(io.Writer) error) error {
 	} else {
 		err = d.api(ctx, u, archive)
 	}
-	if errors.Is(err, ErrChanged) {
+	if errors.Is(err, held.ErrChanged) {
 		return fmt.Errorf("loading the image into Docker at %s: %w", host, err)
 	}
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // way than the image, such as a build cache. It begins with the image's blobs,
 // which then need not be sent again. It is removed with the layout.
 func (l *Layout) Stage(name string) (*Layout, error) {
-	s := &Layout{dir: filepath.Join(filepath.Dir(l.dir), name)}
+	s := &Layout{dir: filepath.Join(filepath.Dir(l.dir), name), lenders: l.lenders}
 	s.remove = func() error { return os.RemoveAll(s.dir) }
 	blobs, err := files(filepath.Join(l.dir, ocispecs.ImageBlobsDir))
 	if err != nil {

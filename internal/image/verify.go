@@ -2,24 +2,14 @@ package image
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/org/secure-build/internal/hint"
+	"github.com/org/secure-build/internal/held"
 )
-
-// ErrChanged says that what was about to be written is not what was scanned.
-var ErrChanged = errors.New("its bytes on the disk are not those that were scanned")
 
 // pieceSize is how much is held back until a digest is known, in bytes.
 const pieceSize = 256 << 10
-
-// changed says of what, and what to do.
-func changed(what string) error {
-	return hint.Wrap(fmt.Errorf("reading %s: %w", what, ErrChanged),
-		"something else has written to the folder of --cache-dir, or its disk is failing; build again")
-}
 
 // copyVerified copies what has this digest. A scan has read these bytes, from
 // this file or as they arrived, so they are read again as they leave, and the
@@ -31,15 +21,15 @@ func copyVerified(w io.Writer, r io.Reader, d digest.Digest) error {
 		return err
 	}
 	seen := d.Verifier()
-	held, next := make([]byte, 0, pieceSize), make([]byte, pieceSize)
+	kept, next := make([]byte, 0, pieceSize), make([]byte, pieceSize)
 	for {
 		n, err := io.ReadFull(r, next)
 		if n > 0 {
 			_, _ = seen.Write(next[:n]) // never fails
-			if _, err := w.Write(held); err != nil {
+			if _, err := w.Write(kept); err != nil {
 				return err
 			}
-			held, next = next[:n], held[:pieceSize]
+			kept, next = next[:n], kept[:pieceSize]
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			break
@@ -49,9 +39,9 @@ func copyVerified(w io.Writer, r io.Reader, d digest.Digest) error {
 		}
 	}
 	if !seen.Verified() {
-		return changed(d.String())
+		return held.Changed(d.String())
 	}
-	_, err := w.Write(held)
+	_, err := w.Write(kept)
 	return err
 }
 

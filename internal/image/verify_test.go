@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/held"
 )
 
 // built is a layout with an image in it, as it is between the scan and the
@@ -79,16 +80,16 @@ func TestNothingThatChangedIsWritten(t *testing.T) {
 				rewrite(t, l.path(d), change)
 				for form, write := range map[string]func(io.Writer, []string) error{"oci": l.WriteOCI, "docker": l.WriteDocker} {
 					var out bytes.Buffer
-					if err := write(&out, []string{"app:1"}); !errors.Is(err, ErrChanged) || !strings.Contains(err.Error(), d.Encoded()) {
-						t.Errorf("%s: got %v, want %v of %s", form, err, ErrChanged, d)
+					if err := write(&out, []string{"app:1"}); !errors.Is(err, held.ErrChanged) || !strings.Contains(err.Error(), d.Encoded()) {
+						t.Errorf("%s: got %v, want %v of %s", form, err, held.ErrChanged, d)
 					}
 					if err := wholeTar(&out); err == nil && out.Len() > 0 {
 						t.Errorf("%s: what was written is taken for a whole archive", form)
 					}
 				}
 				parent := t.TempDir()
-				if err := l.WriteDir(filepath.Join(parent, "a", "b"), nil); !errors.Is(err, ErrChanged) {
-					t.Errorf("folder: got %v, want %v", err, ErrChanged)
+				if err := l.WriteDir(filepath.Join(parent, "a", "b"), nil); !errors.Is(err, held.ErrChanged) {
+					t.Errorf("folder: got %v, want %v", err, held.ErrChanged)
 				}
 				if left, _ := os.ReadDir(parent); len(left) != 0 {
 					t.Errorf("folder: left behind: %v", left)
@@ -158,8 +159,8 @@ func TestWriteDirOver(t *testing.T) {
 
 	other, om := built(t)
 	rewrite(t, other.path(om.Layers[1].Digest), changes["another byte"])
-	if err := other.WriteDir(dir, nil); !errors.Is(err, ErrChanged) {
-		t.Errorf("got %v, want %v", err, ErrChanged)
+	if err := other.WriteDir(dir, nil); !errors.Is(err, held.ErrChanged) {
+		t.Errorf("got %v, want %v", err, held.ErrChanged)
 	}
 	if got, err := out.Root(); err != nil || got.Digest != l.root.Digest {
 		t.Errorf("the image that was there: got %s, %v, want %s", got.Digest, err, l.root.Digest)
@@ -174,8 +175,8 @@ func TestChangedFiles(t *testing.T) {
 			f := staged(t, &tar.Header{Name: "d/file", Typeflag: tar.TypeReg, Mode: 0o644})
 			rewrite(t, f.path, change)
 			var out bytes.Buffer
-			if err := f.Copy(&out); !errors.Is(err, ErrChanged) {
-				t.Errorf("tar: got %v, want %v", err, ErrChanged)
+			if err := f.Copy(&out); !errors.Is(err, held.ErrChanged) {
+				t.Errorf("tar: got %v, want %v", err, held.ErrChanged)
 			}
 			if out.Len() > 0 {
 				t.Errorf("tar: %d bytes were written", out.Len())
@@ -186,8 +187,8 @@ func TestChangedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, dir := range []string{parent, filepath.Join(parent, "new", "folder")} {
-				if err := f.Extract(dir); !errors.Is(err, ErrChanged) {
-					t.Errorf("local: got %v, want %v", err, ErrChanged)
+				if err := f.Extract(dir); !errors.Is(err, held.ErrChanged) {
+					t.Errorf("local: got %v, want %v", err, held.ErrChanged)
 				}
 			}
 			if got, err := os.ReadFile(old); err != nil || string(got) != "old" {
@@ -224,8 +225,8 @@ func TestFilesChangeWhileExtracted(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, dir := range []string{parent, filepath.Join(parent, "new", "folder")} {
-				if err := f.extract(dir, bytes.NewReader(c)); !errors.Is(err, ErrChanged) {
-					t.Errorf("got %v, want %v", err, ErrChanged)
+				if err := f.extract(dir, bytes.NewReader(c)); !errors.Is(err, held.ErrChanged) {
+					t.Errorf("got %v, want %v", err, held.ErrChanged)
 				}
 			}
 			if left, _ := files(parent); len(left) != 1 || left[0].path != kept {
@@ -249,7 +250,7 @@ func TestCopyVerified(t *testing.T) {
 			t.Errorf("%d bytes: got %d, %v", size, out.Len(), err)
 		}
 		out.Reset()
-		if err := copyVerified(&out, bytes.NewReader(append(b, 'y')), d); !errors.Is(err, ErrChanged) || out.Len() > size {
+		if err := copyVerified(&out, bytes.NewReader(append(b, 'y')), d); !errors.Is(err, held.ErrChanged) || out.Len() > size {
 			t.Errorf("%d bytes and another: got %d, %v", size, out.Len(), err)
 		}
 		if size == 0 {
@@ -257,7 +258,7 @@ func TestCopyVerified(t *testing.T) {
 		}
 		out.Reset()
 		b[0] = 'y'
-		if err := copyVerified(&out, bytes.NewReader(b), d); !errors.Is(err, ErrChanged) || out.Len() >= size {
+		if err := copyVerified(&out, bytes.NewReader(b), d); !errors.Is(err, held.ErrChanged) || out.Len() >= size {
 			t.Errorf("%d other bytes: got %d, %v", size, out.Len(), err)
 		}
 	}
@@ -278,8 +279,8 @@ func TestLoadWhatChanged(t *testing.T) {
 		ends <- err
 	}))
 	defer server.Close()
-	if err := (Docker{Host: "tcp://" + strings.TrimPrefix(server.URL, "http://")}).Load(t.Context(), archive); !errors.Is(err, ErrChanged) {
-		t.Errorf("by the API: got %v, want %v", err, ErrChanged)
+	if err := (Docker{Host: "tcp://" + strings.TrimPrefix(server.URL, "http://")}).Load(t.Context(), archive); !errors.Is(err, held.ErrChanged) {
+		t.Errorf("by the API: got %v, want %v", err, held.ErrChanged)
 	}
 	if err := <-ends; err == nil {
 		t.Error("by the API: the engine saw the end of the archive")
@@ -291,8 +292,8 @@ func TestLoadWhatChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
-	if err := (Docker{Context: "far"}).Load(t.Context(), archive); !errors.Is(err, ErrChanged) {
-		t.Errorf("by the command: got %v, want %v", err, ErrChanged)
+	if err := (Docker{Context: "far"}).Load(t.Context(), archive); !errors.Is(err, held.ErrChanged) {
+		t.Errorf("by the command: got %v, want %v", err, held.ErrChanged)
 	}
 	if _, err := os.Stat(filepath.Join(bin, "loaded")); err == nil {
 		t.Error("by the command: it saw the end of the archive")

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/org/secure-build/internal/held"
 	"github.com/org/secure-build/internal/hint"
 )
 
@@ -101,14 +102,16 @@ func open(dir, digest string) (remote.Taggable, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the layout: %w", err)
 	}
+	var found remote.Taggable
 	if idx, err := root.ImageIndex(h); err == nil {
-		return heldIndex{idx}, nil
-	}
-	img, err := root.Image(h)
-	if err != nil {
+		found = heldIndex{idx, h}
+	} else if img, err := root.Image(h); err != nil {
 		return nil, fmt.Errorf("finding %s in the layout: %w", digest, err)
+	} else if found, err = holdImage(img, h); err != nil {
+		return nil, err
 	}
-	return heldImage{img}, nil
+	_, err = found.RawManifest() // nobody is asked for anything if it has changed
+	return found, err
 }
 
 func (o Options) remote() []remote.Option {
@@ -144,7 +147,7 @@ func explain(err error, repo name.Repository) error {
 	var terr *transport.Error
 	var nerr net.Error
 	switch {
-	case errors.Is(err, ErrChanged):
+	case errors.Is(err, held.ErrChanged):
 		return err
 	case errors.As(err, &terr) && terr.StatusCode == http.StatusUnauthorized:
 		return hint.Wrap(err, "docker login %s, or --registry-username with --registry-password-stdin", repo.RegistryStr())
