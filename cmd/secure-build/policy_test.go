@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/org/secure-build/internal/index"
+	"github.com/org/secure-build/internal/scan/rules"
 	"github.com/org/secure-build/internal/secret"
 	"github.com/org/secure-build/internal/source"
 )
@@ -101,5 +102,20 @@ func TestMemoryOfAJobsToken(t *testing.T) {
 				t.Errorf("%s: remembered: got %v, want %v", tc.name, got, tc.want)
 			}
 		}
+	})
+}
+
+// TestRulesThatPanic: it is the scan that panics, under whose guard everything
+// is erased, and not what compiles the rules before it.
+func TestRulesThatPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		compiled := ahead(func() (*rules.Rules, error) { panic("as asked") })
+		synctest.Wait() // until the goroutine has ended
+		defer func() {
+			if p := recover(); p != "as asked" {
+				t.Errorf("got %v, want the panic", p)
+			}
+		}()
+		_, _ = compiled()
 	})
 }
