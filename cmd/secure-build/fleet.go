@@ -87,6 +87,9 @@ func (f *fleet) run(ctx context.Context, reportDir string) (err error) {
 	if err := f.decrypt(ctx); err != nil {
 		return err
 	}
+	if err := f.shed(); err != nil {
+		return err
+	}
 	defer func() { err = errors.Join(err, f.close()) }()
 	var eg errgroup.Group // without a context: one's failure does not end the others
 	eg.SetLimit(maxTogether)
@@ -145,6 +148,16 @@ func (f *fleet) decrypt(ctx context.Context) error {
 		}
 	}
 	return f.mask()
+}
+
+// shed takes the keys and secrets of all services out of our environment, before
+// the first of them starts anything.
+func (f *fleet) shed() error {
+	var errs []error
+	for _, b := range f.builds {
+		errs = append(errs, b.shed())
+	}
+	return errors.Join(errs...)
 }
 
 // mask lets each service search for the values of all, as far as they are known,

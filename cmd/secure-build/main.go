@@ -20,6 +20,7 @@ import (
 	"github.com/org/secure-build/internal/pipeline"
 	"github.com/org/secure-build/internal/platform"
 	"github.com/org/secure-build/internal/redact"
+	"github.com/org/secure-build/internal/secret"
 	"github.com/org/secure-build/internal/vault"
 )
 
@@ -149,11 +150,12 @@ type app struct {
 	getenv         func(string) string
 	ci             platform.Options // of platform
 	platform       platform.Platform
-	shown          *shown    // what the CI was told so far
-	seen           ruleNames // of patterns that found something
-	service        string    // of a Compose file, which its messages begin with; or ""
-	password       *string   // of the registry, once it was read from standard input
-	notes          []string  // warnings about secrets that are not masked yet
+	shown          *shown     // what the CI was told so far
+	seen           ruleNames  // of patterns that found something
+	service        string     // of a Compose file, which its messages begin with; or ""
+	password       *string    // of the registry, once it was read from standard input
+	notes          []string   // warnings about secrets that are not masked yet
+	keys           secret.Set // of the job; run sets it
 }
 
 func exitCode(err error) int {

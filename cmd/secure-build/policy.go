@@ -49,10 +49,21 @@ func (a *app) readPolicy(o options, stranger bool) (policy, error) {
 	all := flag("all-patterns")
 	if !flag("no-patterns") || stranger {
 		p.options.Generic = all
-		p.patterns = sync.OnceValues(func() (*rules.Rules, error) { return rules.New(p.options) })
-		go func() { _, _ = p.patterns() }() // beside what comes before the scan
+		p.patterns = ahead(func() (*rules.Rules, error) { return rules.New(p.options) })
 	}
 	return p, errors.Join(errs...)
+}
+
+// ahead begins to compile the rules beside what comes before the scan.
+func ahead(compile func() (*rules.Rules, error)) func() (*rules.Rules, error) {
+	once := sync.OnceValues(compile)
+	go func() {
+		// On a goroutine of its own a panic would end the process before the shred.
+		// The scan's own call panics with the same again, where it is an error.
+		defer func() { _ = recover() }()
+		_, _ = once()
+	}()
+	return once
 }
 
 // canaryID is the name under which the scanner's self-test hides its value.

@@ -24,10 +24,11 @@ const examples = `  # Build with every secret of a SOPS file, scan, push
 
 // run parses the arguments and runs the command that they name.
 //
-// The keys of the job are masked from the beginning: an argument that is not
-// understood, or a line of a Dockerfile, may be one.
+// The keys of the job are masked from the beginning to the end: an argument that
+// is not understood, or a line of a Dockerfile, may be one.
 func (a *app) run(ctx context.Context, args []string) error {
-	a.redactor.SetIndex(index.Compile(source.JobKeys(source.Options{})))
+	a.keys = source.JobKeys(source.Options{})
+	a.redactor.SetIndex(index.Compile(a.keys))
 	root := &cobra.Command{
 		Use:               "secure-build",
 		Short:             "Build, scan and push an image without letting its secrets out",

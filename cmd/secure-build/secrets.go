@@ -125,8 +125,9 @@ func (a *app) store(s secrets, set secret.Set) (_ *vault.Vault, err error) {
 
 // mask is where the redactor, and on GitHub the runner, learn what must not be
 // printed. Everything that is printed after it goes through it; nothing was
-// printed since decryption.
+// printed since decryption. The job's keys stay masked, if the set has them or not.
 func (a *app) mask(set secret.Set) (*index.Index, error) {
+	set = a.withKeys(set)
 	x := index.Compile(set)
 	a.redactor.SetIndex(x)
 	if err := a.platform.Mask(set); err != nil {
@@ -145,6 +146,21 @@ func (a *app) mask(set secret.Set) (*index.Index, error) {
 		a.warn("too short or too common to be masked or searched for: %s", strings.Join(weak, ", "))
 	}
 	return x, nil
+}
+
+// withKeys is the set and the job's keys. One that was decrypted has them; none
+// has them where nothing is decrypted.
+func (a *app) withKeys(set secret.Set) secret.Set {
+	has := map[[2]string]bool{}
+	for _, sec := range set.Searched() {
+		has[[2]string{sec.ID(), sec.Origin()}] = true
+	}
+	for _, key := range a.keys.Searched() {
+		if !has[[2]string{key.ID(), key.Origin()}] {
+			set.AddHidden(key)
+		}
+	}
+	return set
 }
 
 // loadMasked is load and then mask, whatever load came to: its error, too, is printed

@@ -113,3 +113,34 @@ func TestBesidePanic(t *testing.T) {
 		}
 	}
 }
+
+// TestRecordOutlivesTheWalk: a record, which is kept until the run ends, holds
+// on to nothing that the walk has used, with whatever was unpacked on the way.
+func TestRecordOutlivesTheWalk(t *testing.T) {
+	layer := tarOf(t, file("a", "KEY "+wrappedText(t, strings.Repeat("some text ", 5000)+"KEY")))
+	for _, besideAt := range []int64{0, math.MaxInt64} {
+		sc := New(Options{Index: testIndex(), Patterns: marked{}})
+		sc.besideAt = besideAt
+		for name, blob := range map[string][]byte{"layer": layer, "packed": gz(t, layer), "panic": tarOf(t, file("a", "PANIC")), "empty": nil} {
+			rec := sc.inspect("", bytes.NewReader(blob))
+			if rec.found.guesses.wait != nil {
+				t.Errorf("%s, beside from %d bytes on: it still waits", name, besideAt)
+			}
+			rec.found.guesses.include("later", &guesses{list: []guess{{}}}) // nobody is there to answer
+		}
+	}
+}
+
+// TestCaptureLetsGo: what a capture found keeps nothing of the walk either, once
+// it was handed over.
+func TestCaptureLetsGo(t *testing.T) {
+	sc := New(Options{Index: testIndex(), Patterns: marked{}})
+	w := sc.newWalk(newHits())
+	st := w.open(strings.NewReader(""), 0)
+	c := newCapture(w, st, 0)
+	c.feed([]byte(base64.RawStdEncoding.EncodeToString(gz(t, []byte("KEY")))))
+	c.end()
+	if under := st.ledger.pending[0].under; under.guesses.wait != nil || len(under.guesses.list) != 1 {
+		t.Errorf("got %d guesses, waits: %v", len(under.guesses.list), under.guesses.wait != nil)
+	}
+}

@@ -146,7 +146,10 @@ func (s *Scanner) content(rec *record, r io.Reader, found *hits) error {
 	w := s.newWalk(found)
 	rec.found = found
 	st := w.open(r, 0)
-	defer w.end() // after the stream's own end, which may search too
+	defer func() {
+		w.end()                  // after the stream's own end, which may search too
+		found.guesses.wait = nil // the record outlives the walk, and needs none of its buffers
+	}()
 	defer func() {
 		w.close(st)
 		w.budget.Release(0)

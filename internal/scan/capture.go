@@ -137,4 +137,5 @@ func (c *capture) end() {
 	}
 	c.stop()
 	c.st.ledger.unpacked(c.at, c.w.found)
+	c.w.found.guesses.wait = nil // whatever takes it in is of the same blob, and waits for it
 }

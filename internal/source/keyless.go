@@ -103,12 +103,10 @@ func (x *exchanger) once(service string, exchange func() ([]string, error)) ([]s
 	return values, err
 }
 
-// hide takes what a service has given for this job's identity.
+// hide takes what a service has given for this job's identity, just now. When
+// the service says that it was made does not matter.
 func (x *exchanger) hide(what, value string) {
-	at := issued(value)
-	if earliest := time.Now().Add(-askedLife); at.Before(earliest) {
-		at = earliest
-	}
+	at := time.Now().Add(-askedLife)
 	x.hidden.add(secret.New(secret.ID(what), what, []byte(value)).MintedSince(at), value)
 }
 

@@ -23,6 +23,14 @@ func TestMintedSince(t *testing.T) {
 	mixed := maps.Clone(session)
 	mixed["AWS_ACCESS_KEY_ID"] = "AKIAIOSFODNN7EXAMPLE"
 	pipeline := map[string]string{"CI_JOB_TOKEN": "glcbt-64_0123456789", "CI_PIPELINE_CREATED_AT": now.Add(-time.Hour).UTC().Format(time.RFC3339)}
+	created := func(from time.Duration) map[string]string {
+		return map[string]string{"CI_JOB_TOKEN": pipeline["CI_JOB_TOKEN"], "CI_PIPELINE_CREATED_AT": now.Add(from).UTC().Format(time.RFC3339)}
+	}
+	issuedAt := func(from time.Duration) string {
+		return jwt(fmt.Sprintf(`{"iat": %d, "nbf": 1}`, now.Add(from).Unix()))
+	}
+	idToken := func(value string) map[string]string { return map[string]string{"MY_ID_TOKEN": value} }
+	notBefore := fmt.Sprintf(`{"nbf": %d}`, now.Add(-time.Minute).Unix())
 	for _, tc := range []struct {
 		name, variable, value string
 		env                   map[string]string
@@ -41,13 +49,29 @@ func TestMintedSince(t *testing.T) {
 		{"a job that does not say of when it is", "registry-password", pipeline["CI_JOB_TOKEN"], map[string]string{"CI_JOB_TOKEN": pipeline["CI_JOB_TOKEN"]}, -1},
 		{"Google's", "GOOGLE_OAUTH_ACCESS_TOKEN", "ya29.a0AfH6SMBx", nil, googleLife},
 		{"request token", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "opaque", nil, jobLife},
-		{"JWT", "any", jwt(fmt.Sprintf(`{"iat": %d, "nbf": 1}`, now.Add(-time.Minute).Unix())), nil, time.Minute},
-		{"JWT with nbf", "any", jwt(fmt.Sprintf(`{"nbf": %d}`, now.Add(-time.Minute).Unix())), nil, time.Minute},
-		{"an old JWT", "any", jwt(fmt.Sprintf(`{"iat": %d}`, now.Add(-1000*time.Hour).Unix())), nil, -1},
-		{"a JWT that does not say it", "any", jwt(`{"exp": 4102444800}`), nil, -1},
-		{"no JWT", "any", "eyJ.a.b", nil, -1},
+		{"the job's password, of a clock that is ahead", "registry-password", pipeline["CI_JOB_TOKEN"], created(clockSkew / 2), 0},
+		{"the job's password, of a pipeline that is to come", "registry-password", pipeline["CI_JOB_TOKEN"], created(time.Hour), -1},
+		{"the job's password, of no time", "registry-password", pipeline["CI_JOB_TOKEN"], map[string]string{"CI_JOB_TOKEN": pipeline["CI_JOB_TOKEN"], "CI_PIPELINE_CREATED_AT": "tomorrow"}, -1},
+		{"request token that says when", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", issuedAt(-time.Minute), nil, time.Minute},
+		{"request token that is to come", "ACTIONS_RUNTIME_TOKEN", issuedAt(time.Hour), nil, jobLife},
+		{"request token that cannot be so old", "ACTIONS_RUNTIME_TOKEN", issuedAt(-1000 * time.Hour), nil, jobLife},
+		{"id token", "any", issuedAt(-time.Minute), idToken(issuedAt(-time.Minute)), time.Minute},
+		{"id token with a line break", "any", issuedAt(-time.Minute), idToken(issuedAt(-time.Minute) + "\n"), time.Minute},
+		{"id token of a clock that is ahead", "any", issuedAt(clockSkew / 2), idToken(issuedAt(clockSkew / 2)), 0},
+		{"id token that is to come", "any", issuedAt(time.Hour), idToken(issuedAt(time.Hour)), -1},
+		{"an old id token", "any", issuedAt(-1000 * time.Hour), idToken(issuedAt(-1000 * time.Hour)), -1},
+		{"id token with nbf", "any", jwt(notBefore), idToken(jwt(notBefore)), -1},
+		{"id token that does not say it", "any", jwt(`{"exp": 4102444800}`), idToken(jwt(`{"exp": 4102444800}`)), -1},
+		{"no JWT for an id token", "any", "eyJ.a.b", idToken("eyJ.a.b"), -1},
+		{"somebody's JWT", "any", issuedAt(-time.Minute), nil, -1},
+		{"somebody's JWT that is to come", "any", issuedAt(time.Hour), nil, -1},
+		{"somebody's JWT with nbf", "any", jwt(notBefore), nil, -1},
+		{"somebody's JWT beside an id token", "any", issuedAt(-time.Minute), idToken(issuedAt(-time.Second)), -1},
 	} {
-		opts := Options{LookupEnv: func(name string) (string, bool) { v, ok := tc.env[name]; return v, ok }}
+		opts := Options{
+			LookupEnv: func(name string) (string, bool) { v, ok := tc.env[name]; return v, ok },
+			Keyless:   Keyless{Tokens: []string{"vault=MY_ID_TOKEN"}},
+		}
 		got := opts.mintedSince(tc.variable, tc.value)
 		if tc.want < 0 && !got.IsZero() || tc.want >= 0 && got.Sub(now.Add(-tc.want)).Abs() > 10*time.Second {
 			t.Errorf("%s: got %v, want %v before %v", tc.name, got, tc.want, now)
@@ -90,7 +114,13 @@ func TestGivenTokensAreMinted(t *testing.T) {
 func TestExchangedIsMinted(t *testing.T) {
 	x := &exchanger{hidden: &hiddenKeys{}}
 	x.hide("Vault token", "hvs.CAESIJ0123456789abcdef")
+	claims := fmt.Sprintf(`{"iat": %d}`, time.Now().Add(24*time.Hour).Unix())
+	x.hide("OIDC token of vault", "eyJhbGciOiJSUzI1NiJ9."+base64.RawURLEncoding.EncodeToString([]byte(claims))+".c2lnbmF0dXJl")
 	var set secret.Set
+	set.AddHidden(x.hidden.list[1]) // says that it is of tomorrow
+	if _, since := set.Lasting(); since.After(time.Now()) {
+		t.Errorf("of the future: %v", since)
+	}
 	set.AddHidden(x.hidden.list[0])
 	set.AddHidden(secret.New("SOPS_AGE_KEY", "x", []byte(newIdentity(t).String())))
 	lasting, since := set.Lasting()
