@@ -1,6 +1,7 @@
 package source
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"maps"
@@ -58,6 +59,13 @@ func withheld(opts Options, files, environ []string) []string {
 func (s *Service) confine(b *types.BuildConfig, root string, why error) error {
 	s.Fork = true
 	s.Lists["ssh"], s.Lists["cache-to"] = nil, nil
+	s.Lists["cache-from"] = slices.DeleteFunc(slices.Clone(s.Lists["cache-from"]), func(text string) bool {
+		keep := plainCache(text)
+		if !keep {
+			s.warn("%v: its build.cache_from may name images alone, as type=registry,ref=IMAGE: one of another kind is left out", why)
+		}
+		return !keep
+	})
 	var errs []error
 	refuse := func(what, advice string) {
 		errs = append(errs, hint.Wrap(fmt.Errorf("%s, and %w", what, why), "%s", advice))
@@ -84,6 +92,30 @@ func (s *Service) confine(b *types.BuildConfig, root string, why error) error {
 		refuse("build.privileged, build.entitlements or build.network gives RUN more than is usual", "a fork's Compose file is built with --allow and --network of the job alone")
 	}
 	return errors.Join(errs...)
+}
+
+// plainCache says whether a cache is an image in a registry and nothing more.
+// What else there is would be given the job's credentials for an address that
+// the stranger names, or be read from this machine.
+func plainCache(text string) bool {
+	fields, err := csv.NewReader(strings.NewReader(text)).Read()
+	if err != nil {
+		return false
+	}
+	if len(fields) == 1 && !strings.Contains(fields[0], "=") {
+		return true
+	}
+	kind := false
+	for _, f := range fields {
+		key, value, _ := strings.Cut(f, "=")
+		switch key = strings.ToLower(strings.TrimSpace(key)); {
+		case key == "type" && value == "registry":
+			kind = true
+		case key != "ref":
+			return false
+		}
+	}
+	return kind
 }
 
 // inside says whether a path is in the folder, wherever links lead. What is no

@@ -22,6 +22,57 @@ func TestPublic(t *testing.T) {
 	}
 }
 
+// strangersJob is a job for a fork's pull request, which has variables of its own.
+func strangersJob(t *testing.T, event, payload string) Options {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(name, []byte(payload), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"GITHUB_EVENT_NAME": event, "GITHUB_EVENT_PATH": name, "NPM_TOKEN": "npm_dG9rZW4tb2YtdGhlLWpvYg"}
+	return Options{
+		LookupEnv: func(name string) (string, bool) { v, ok := env[name]; return v, ok },
+		Environ:   func() []string { return []string{"NPM_TOKEN=" + env["NPM_TOKEN"]} },
+	}
+}
+
+const forkEvent = `{"pull_request":{"head":{"repo":{"full_name":"eve/app"}},"base":{"repo":{"full_name":"org/app"}}}}`
+
+// TestForkCacheFrom: credentials of a cache are added from the job's variables,
+// so that a stranger's file must not say where they go.
+func TestForkCacheFrom(t *testing.T) {
+	file := composeFiles(t, map[string]string{"compose.yaml": `
+services:
+  app:
+    build:
+      context: .
+      cache_from:
+        - r.example.com/app:cache
+        - type=registry,ref=r.example.com/app:other
+        - type=gha,version=1,url=https://evil.example.com/
+        - type=s3,bucket=b,region=r,endpoint_url=https://evil.example.com
+        - type=azblob,account_url=https://evil.example.com
+        - type=local,src=/srv
+        - type=registry,type=gha,url=https://evil.example.com/
+        - type=registry,ref=r.example.com/x,TYPE=local,src=/srv
+        - ref=r.example.com/x, type=gha
+        - '"type=gha","url=https://evil.example.com/"'
+        - 'type=registry,"'
+        - ref=r.example.com/x
+        - ""
+`})
+	all, err := Compose(t.Context(), []string{file}, nil, strangersJob(t, "pull_request", forkEvent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := all[0].Lists["cache-from"], []string{"r.example.com/app:cache", "type=registry,ref=r.example.com/app:other"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got, want := len(all[0].Warnings), 11; got != want {
+		t.Errorf("got %d warnings, want %d", got, want)
+	}
+}
+
 func TestInside(t *testing.T) {
 	parent, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
