@@ -71,17 +71,21 @@ func (s *Service) confine(b *types.BuildConfig, root string, why error) error {
 		errs = append(errs, hint.Wrap(fmt.Errorf("%s, and %w", what, why), "%s", advice))
 	}
 	places := map[string]string{"build.context": b.Context}
-	if file := s.Texts["file"]; file != "" && !fetched(b.Context) {
+	_, err := os.Stat(b.Context) // a folder with the name of an address comes first
+	if file := s.Texts["file"]; file != "" && (err == nil || !fetched(b.Context) || filepath.IsAbs(file)) {
 		places["build.dockerfile"] = file
 	}
 	for name, where := range b.AdditionalContexts {
+		name = "build.additional_contexts." + name
 		if dir, ok := strings.CutPrefix(where, "oci-layout://"); ok {
-			where, _, _ = strings.Cut("./"+dir, ":") // without the tag
-			if filepath.IsAbs(dir) {
-				where = where[len("./"):]
+			if where, _, _ = strings.Cut(dir, "@"); !filepath.IsAbs(dir) {
+				where = "./" + where // is no address
+			}
+			if at := strings.LastIndex(where, ":"); at >= 0 && !inside(root, where[:at]) {
+				where = where[:at] // the rest is a tag
 			}
 		}
-		places["build.additional_contexts."+name] = where
+		places[name] = where
 	}
 	for _, what := range slices.Sorted(maps.Keys(places)) {
 		if where := places[what]; !inside(root, where) {
@@ -119,8 +123,13 @@ func plainCache(text string) bool {
 }
 
 // inside says whether a path is in the folder, wherever links lead. What is no
-// path on this machine is in no folder of it, and is fetched.
+// path on this machine is in no folder of it, and is fetched. One that steps
+// back out of a name is refused: who cleans it first and who follows a link
+// first do not come to the same place.
 func inside(root, path string) bool {
+	if stepsBack(path) {
+		return false
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return false
@@ -136,6 +145,18 @@ func inside(root, path string) bool {
 	}
 	rel, err := filepath.Rel(root, real)
 	return err == nil && filepath.IsLocal(rel)
+}
+
+// stepsBack says whether a path has ".." behind a name or the root.
+func stepsBack(path string) bool {
+	below := filepath.IsAbs(path)
+	for _, part := range strings.Split(filepath.ToSlash(path), "/") {
+		if part == ".." && below {
+			return true
+		}
+		below = below || part != "" && part != "." && part != ".."
+	}
+	return false
 }
 
 // fetched says whether a place looks like an address. A drive's letter is none.

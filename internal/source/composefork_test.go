@@ -2,9 +2,11 @@ package source
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -87,7 +89,7 @@ func TestInside(t *testing.T) {
 	}
 	t.Chdir(root)
 	for path, want := range map[string]bool{
-		".": true, "ctx": true, root: true, "down": true, "ctx/missing": true, "missing/deep": true, "ctx/..": true,
+		".": true, "ctx": true, root: true, "down": true, "ctx/missing": true, root + "/ctx/missing": true, "missing/deep": true, "ctx/..": false, "./ctx/..": false, "up/..": false, root + "/up/..": false, root + "/up/../checkout/ctx": false, "./.": true, "./ctx": true, "../checkout/ctx": true, root + "//ctx": true, "..ctx": true,
 		"..": false, parent: false, "up": false, "up/other": false, "two": false, "up/missing": false, "../missing": false, "/": false, root + "2": false,
 		"https://example.com/x.git": true, "git@example.com:a/b.git": true, "docker-image://alpine": true, "target:base": true,
 		"git@x/../..": false, "x:/../../other": false,
@@ -95,5 +97,46 @@ func TestInside(t *testing.T) {
 		if got := inside(root, path); got != want {
 			t.Errorf("%s: got %v, want %v", path, got, want)
 		}
+	}
+}
+
+// TestForkPathsAsOpened: what is judged is what is opened, also where a link and
+// ".." meet, a digest follows, or a context is fetched or looks as if it were.
+func TestForkPathsAsOpened(t *testing.T) {
+	parent, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, home := filepath.Join(parent, "checkout"), filepath.Join(parent, "home", "docker")
+	if err := errors.Join(
+		os.MkdirAll(filepath.Join(root, "ctx"), 0o755), os.MkdirAll(filepath.Join(root, "ftp:", "x"), 0o755), os.MkdirAll(home, 0o755),
+		os.Symlink(home, filepath.Join(root, "up")), os.WriteFile(filepath.Join(parent, "home", "config"), []byte("services: {x: {build: .}}"), 0o600),
+		os.WriteFile(filepath.Join(root, "config"), nil, 0o600), // what a cleaned path would find
+	); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(root)
+	for name, tt := range map[string]struct{ service, want string }{
+		"context":            {"build: {context: ROOT/up/..}", "build.context is outside"},
+		"named":              {"build: {context: ctx, additional_contexts: {x: ROOT/up/..}}", "build.additional_contexts.x is outside"},
+		"dockerfile":         {"build: {context: ctx, dockerfile: ROOT/up/../config}", "build.dockerfile is outside"},
+		"extends":            {"extends: {file: ROOT/up/../config, service: x}", "is outside of the checkout"},
+		"layout":             {"build: {context: ctx, additional_contexts: {x: 'oci-layout://up/../x'}}", "build.additional_contexts.x is outside"},
+		"layout by tag":      {"build: {context: ctx, additional_contexts: {x: 'oci-layout://up:1'}}", "build.additional_contexts.x is outside"},
+		"layout by digest":   {"build: {context: ctx, additional_contexts: {x: 'oci-layout://up@sha256:00'}}", "build.additional_contexts.x is outside"},
+		"fetched":            {"build: {context: 'https://example.com/x.git', dockerfile: PARENT/home/config}", "build.dockerfile is outside"},
+		"a name of a folder": {"build: {context: 'ftp://x', dockerfile: ../home/config}", "build.dockerfile is outside"},
+		"fine":               {"build: {context: ROOT/ctx, dockerfile: ../config, additional_contexts: {a: 'oci-layout://ctx:1', b: 'oci-layout://ROOT/ctx@sha256:00', c: ctx}}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.NewReplacer("ROOT", root, "PARENT", parent).Replace("services: {app: {" + tt.service + "}}")
+			if err := os.WriteFile("compose.yaml", []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := Compose(t.Context(), []string{"compose.yaml"}, nil, strangersJob(t, "pull_request", forkEvent))
+			if got := fmt.Sprint(err); tt.want == "" && err != nil || !strings.Contains(got, tt.want) {
+				t.Errorf("got %s, want %q", got, tt.want)
+			}
+		})
 	}
 }
