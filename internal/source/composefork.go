@@ -168,7 +168,10 @@ func fetched(place string) bool {
 // checkoutOf is the repository that a file is in, or else the working directory
 // that it is in, or else its folder.
 func checkoutOf(file string) string {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
+	dir, err := filepath.Abs(filepath.Dir(file)) // to go up from
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
 	if err != nil {
 		return filepath.Dir(file)
 	}

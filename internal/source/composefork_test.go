@@ -140,3 +140,26 @@ func TestForkPathsAsOpened(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckoutOf: the root is a whole path, wherever the job stands.
+func TestCheckoutOf(t *testing.T) {
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{".git", "sub/deep", "other"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for from, files := range map[string][]string{
+		".": {"compose.yaml", "sub/deep/compose.yaml"}, "sub": {"../compose.yaml", "deep/compose.yaml", "../other/compose.yaml", root + "/compose.yaml"},
+	} {
+		t.Chdir(filepath.Join(root, from))
+		for _, file := range files {
+			if got := checkoutOf(file); got != root {
+				t.Errorf("%s from %s: got %s, want %s", file, from, got, root)
+			}
+		}
+	}
+}
