@@ -43,6 +43,32 @@ func (f *fence) cross(what string) {
 	}
 }
 
+// strangers says why Compose files are a stranger's, nil if they are not: in a
+// job that does not know whose change it has, by what is checked out around them.
+func strangers(opts Options, paths []string) error {
+	if err := fork(opts); err != nil {
+		return err
+	}
+	var folders []string
+	for _, path := range paths {
+		folders = append(folders, filepath.Dir(path))
+	}
+	if checkCheckout(opts, nil, folders) != nil {
+		return isFork("the event %s does not say where the change comes from, so it may be", printable(opts.env("GITHUB_EVENT_NAME")))
+	}
+	return nil
+}
+
+// file says whether a Compose file that the job names is a link out of the
+// checkout that it is in.
+func (f *fence) file(path string) error {
+	if f == nil || inside(checkoutOf(path), path) {
+		return nil
+	}
+	f.cross(printable(shown(path)) + " is outside of the checkout")
+	return f.crossed
+}
+
 // dotenv says whether the file of variables beside the Compose file leads out.
 func (f *fence) dotenv() error {
 	if f == nil || inside(f.root, filepath.Join(f.dir, ".env")) {

@@ -141,6 +141,50 @@ func TestForkPathsAsOpened(t *testing.T) {
 	}
 }
 
+// TestComposeFileIsALink: what the job names as a Compose file is the stranger's
+// to put in its place.
+func TestComposeFileIsALink(t *testing.T) {
+	dir, other := t.TempDir(), t.TempDir()
+	file := filepath.Join(dir, "compose.yaml")
+	if err := errors.Join(os.Mkdir(filepath.Join(dir, ".git"), 0o755), os.WriteFile(filepath.Join(other, "x"), []byte("services: {x: {build: .}}"), 0o600),
+		os.Symlink(filepath.Join(other, "x"), file)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Compose(t.Context(), []string{file}, nil, strangersJob(t, "pull_request", forkEvent))
+	if got, want := fmt.Sprint(err), "is outside of the checkout"; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %q", got, want)
+	}
+	if _, err := Compose(t.Context(), []string{file}, nil, strangersJob(t, "push", "{}")); err != nil {
+		t.Errorf("the repository's own: %v", err)
+	}
+}
+
+// TestComposeOfAComment: a job that a comment on a pull request has started does
+// not know whose change it has checked out. (chat-ops)
+func TestComposeOfAComment(t *testing.T) {
+	file := composeFiles(t, map[string]string{"compose.yaml": "services: {app: {build: ., image: 'x ${NPM_TOKEN} y'}}", "args.yaml": "services: {app: {build: {context: ., args: {ONE: '${NPM_TOKEN}'}}}}"})
+	args := filepath.Join(filepath.Dir(file), "args.yaml")
+	opts := strangersJob(t, "issue_comment", `{"issue":{"pull_request":{}}}`)
+	_, err := Compose(t.Context(), []string{file}, nil, opts)
+	if strings.Contains(fmt.Sprint(err), "npm_") {
+		t.Errorf("an error quotes a variable of the job: %v", err)
+	}
+	all, err := Compose(t.Context(), []string{args}, nil, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := all[0].Lists["build-arg"], []string{"ONE="}; !all[0].Fork || !slices.Equal(got, want) {
+		t.Errorf("got %v %q, want %q", all[0].Fork, got, want)
+	}
+	all, err = Compose(t.Context(), []string{args}, nil, strangersJob(t, "issue_comment", `{"issue":{}}`)) // of no pull request
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := all[0].Lists["build-arg"]; all[0].Fork || slices.Equal(got, []string{"ONE="}) {
+		t.Errorf("the repository's own: got %v %q", all[0].Fork, got)
+	}
+}
+
 // TestCheckoutOf: the root is a whole path, wherever the job stands.
 func TestCheckoutOf(t *testing.T) {
 	root, err := filepath.EvalSymlinks(t.TempDir())
