@@ -81,6 +81,10 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 	var all []Service
 	var errs []error
 	for _, svc := range chosen {
+		if err := held.secrets(project, svc.Build); err != nil {
+			errs = append(errs, fmt.Errorf("service %s: %w", svc.Name, err))
+			continue // and nothing is said of what is there
+		}
 		s, err := newService(project, svc, opts)
 		s.File = files[len(files)-1]
 		if why != nil {

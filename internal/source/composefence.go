@@ -8,6 +8,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	composing "github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/org/secure-build/internal/hint"
 )
@@ -67,6 +68,21 @@ func (f *fence) file(path string) error {
 	}
 	f.cross(printable(shown(path)) + " is outside of the checkout")
 	return f.crossed
+}
+
+// secrets says whether a file of a build's secrets is outside, before anybody
+// looks whether it is there, or what names it holds.
+func (f *fence) secrets(project *types.Project, b *types.BuildConfig) error {
+	if f == nil {
+		return nil
+	}
+	for _, ref := range b.Secrets {
+		if def := project.Secrets[ref.Source]; def.File != "" && !inside(f.root, def.File) {
+			return hint.Wrap(fmt.Errorf("the file of the secret %q is outside of %s, and %w", ref.Source, shown(f.root), f.why),
+				"make it external, and give it with --sops or --secret")
+		}
+	}
+	return nil
 }
 
 // dotenv says whether the file of variables beside the Compose file leads out.

@@ -139,6 +139,9 @@ func inside(root, path string) bool {
 	case errors.Is(err, os.ErrNotExist) && fetched(path):
 		return true
 	case errors.Is(err, os.ErrNotExist) && abs != filepath.Dir(abs): // an error where it is read
+		if _, err := os.Lstat(abs); err == nil {
+			return false // a link to nothing, as to something
+		}
 		return inside(root, filepath.Dir(abs))
 	case err != nil:
 		return false

@@ -83,14 +83,14 @@ func TestInside(t *testing.T) {
 	root := filepath.Join(parent, "checkout")
 	if err := errors.Join(
 		os.MkdirAll(filepath.Join(root, "git@x"), 0o755), os.Mkdir(filepath.Join(root, "ctx"), 0o755), os.Mkdir(filepath.Join(parent, "other"), 0o755),
-		os.Symlink("..", filepath.Join(root, "up")), os.Symlink("ctx", filepath.Join(root, "down")), os.Symlink("up/other", filepath.Join(root, "two")),
+		os.Symlink("..", filepath.Join(root, "up")), os.Symlink("ctx", filepath.Join(root, "down")), os.Symlink("up/other", filepath.Join(root, "two")), os.Symlink("../missing", filepath.Join(root, "nothing")),
 	); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(root)
 	for path, want := range map[string]bool{
 		".": true, "ctx": true, root: true, "down": true, "ctx/missing": true, root + "/ctx/missing": true, "missing/deep": true, "ctx/..": false, "./ctx/..": false, "up/..": false, root + "/up/..": false, root + "/up/../checkout/ctx": false, "./.": true, "./ctx": true, "../checkout/ctx": true, root + "//ctx": true, "..ctx": true,
-		"..": false, parent: false, "up": false, "up/other": false, "two": false, "up/missing": false, "../missing": false, "/": false, root + "2": false,
+		"..": false, parent: false, "up": false, "up/other": false, "two": false, "up/missing": false, "nothing": false, "nothing/deep": false, "../missing": false, "/": false, root + "2": false,
 		"https://example.com/x.git": true, "git@example.com:a/b.git": true, "docker-image://alpine": true, "target:base": true,
 		"git@x/../..": false, "x:/../../other": false,
 	} {
@@ -205,5 +205,38 @@ func TestCheckoutOf(t *testing.T) {
 				t.Errorf("%s from %s: got %s, want %s", file, from, got, root)
 			}
 		}
+	}
+}
+
+// TestForkSecretFiles: nothing is said of a file outside, not even whether it is
+// there.
+func TestForkSecretFiles(t *testing.T) {
+	outside := t.TempDir()
+	there := filepath.Join(outside, "there.yaml")
+	if err := os.WriteFile(there, []byte("name-of-a-key: ENC[AES256_GCM,data:AAAA\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, name := range []string{there, filepath.Join(outside, "missing.yaml"), "link"} {
+		file := composeFiles(t, map[string]string{"compose.yaml": "services: {app: {build: {context: ., secrets: [s]}}}\nsecrets: {s: {file: '" + name + "'}}\n"})
+		if err := os.Symlink(there, filepath.Join(filepath.Dir(file), "link")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(filepath.Dir(file), ".git"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		all, err := Compose(t.Context(), []string{file}, nil, strangersJob(t, "pull_request", forkEvent))
+		got := strings.ReplaceAll(fmt.Sprint(err), filepath.Dir(file), "CHECKOUT")
+		if want := `service app: the file of the secret "s" is outside of CHECKOUT`; !strings.Contains(got, want) || len(all) > 0 {
+			t.Errorf("%s: got %s %v, want %s", name, got, all, want)
+		}
+		said = append(said, got)
+	}
+	if len(slices.Compact(said)) != 1 {
+		t.Errorf("what is there is told from what is not: %q", said)
+	}
+	file := composeFiles(t, map[string]string{"s.txt": "x", "compose.yaml": "services: {app: {build: {context: ., secrets: [s, m]}}}\nsecrets: {s: {file: s.txt}, m: {file: missing}}\n"})
+	if all, err := Compose(t.Context(), []string{file}, nil, strangersJob(t, "pull_request", forkEvent)); err != nil || len(all[0].Refs) != 2 {
+		t.Errorf("its own files: got %v %v", all, err)
 	}
 }
