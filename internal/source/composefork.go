@@ -193,3 +193,32 @@ func checkoutOf(file string) string {
 	}
 	return dir
 }
+
+// LeadsOut says whether one of these places, which the job names, is out of the
+// checkout by a link that a stranger may have committed: it would be read as a
+// Dockerfile, whose errors quote it, or sent to RUN. What the job itself names
+// elsewhere is the job's word.
+func LeadsOut(opts Options, places ...string) error {
+	why := fork(opts)
+	if why == nil {
+		return nil
+	}
+	wd, err := filepath.Abs(".")
+	if err == nil {
+		wd, err = filepath.EvalSymlinks(wd)
+	}
+	if err != nil {
+		return fmt.Errorf("finding the checkout: %w", err)
+	}
+	root := checkoutOf(filepath.Join(wd, "Dockerfile"))
+	for _, place := range places {
+		path := place
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(wd, path)
+		}
+		if rel, err := filepath.Rel(root, path); err == nil && filepath.IsLocal(rel) && !inside(root, path) {
+			return hint.Wrap(fmt.Errorf("%s leads out of %s, and %w", printable(place), shown(root), why), "a fork's change is built from its own files, and what the job names elsewhere")
+		}
+	}
+	return nil
+}
