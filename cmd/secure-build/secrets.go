@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -83,6 +84,9 @@ func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, 
 	args, err := config.Pairs("build-arg", o.list("build-arg"), lookup)
 	req := buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}
 	err = errors.Join(err, buildkit.CheckContext(buildContext))
+	if err == nil && o.service == nil { // a service is held to the checkout while it is read
+		err = source.LeadsOut(source.Options{}, buildContext, filepath.Join(buildContext, "Dockerfile"), filepath.Join(buildContext, "dockerfile"), req.Dockerfile)
+	}
 	if len(o.list("service")) > 0 && len(o.list("compose")) == 0 {
 		err = errors.Join(err, hint.Wrap(errors.New("--service without --compose"), "--compose FILE says which services there are"))
 	}

@@ -55,15 +55,20 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 	}
 	paths := make([]string, len(files))
 	for i, name := range files {
-		if _, err := readFile(opts, name, maxFile, false); err != nil {
-			return nil, fmt.Errorf("reading the Compose file: %w", err)
-		}
 		paths[i] = opts.path(name)
 	}
-	given, why := environ(), fork(opts)
+	given, why := environ(), strangers(opts, paths)
 	var held *fence
 	if why != nil {
 		given, held = public(given), &fence{dir: filepath.Dir(paths[0]), root: checkoutOf(paths[0]), why: why}
+	}
+	for i, name := range files {
+		if err := held.file(paths[i]); err != nil {
+			return nil, err
+		}
+		if _, err := readFile(opts, name, maxFile, false); err != nil {
+			return nil, fmt.Errorf("reading the Compose file: %w", err)
+		}
 	}
 	project, err := loadProject(ctx, paths, given, held)
 	if err != nil {
@@ -76,6 +81,10 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 	var all []Service
 	var errs []error
 	for _, svc := range chosen {
+		if err := held.secrets(project, svc.Build); err != nil {
+			errs = append(errs, fmt.Errorf("service %s: %w", svc.Name, err))
+			continue // and nothing is said of what is there
+		}
 		s, err := newService(project, svc, opts)
 		s.File = files[len(files)-1]
 		if why != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/cli"
 	composing "github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/org/secure-build/internal/hint"
 )
@@ -41,6 +42,47 @@ func (f *fence) cross(what string) {
 	if f.crossed == nil {
 		f.crossed = hint.Wrap(fmt.Errorf("reading the Compose file: %s, and %w", what, f.why), "a file for each --compose, or extends, does the same from the checkout")
 	}
+}
+
+// strangers says why Compose files are a stranger's, nil if they are not: in a
+// job that does not know whose change it has, by what is checked out around them.
+func strangers(opts Options, paths []string) error {
+	if err := fork(opts); err != nil {
+		return err
+	}
+	var folders []string
+	for _, path := range paths {
+		folders = append(folders, filepath.Dir(path))
+	}
+	if checkCheckout(opts, nil, folders) != nil {
+		return isFork("the event %s does not say where the change comes from, so it may be", printable(opts.env("GITHUB_EVENT_NAME")))
+	}
+	return nil
+}
+
+// file says whether a Compose file that the job names is a link out of the
+// checkout that it is in.
+func (f *fence) file(path string) error {
+	if f == nil || inside(checkoutOf(path), path) {
+		return nil
+	}
+	f.cross(printable(shown(path)) + " is outside of the checkout")
+	return f.crossed
+}
+
+// secrets says whether a file of a build's secrets is outside, before anybody
+// looks whether it is there, or what names it holds.
+func (f *fence) secrets(project *types.Project, b *types.BuildConfig) error {
+	if f == nil {
+		return nil
+	}
+	for _, ref := range b.Secrets {
+		if def := project.Secrets[ref.Source]; def.File != "" && !inside(f.root, def.File) {
+			return hint.Wrap(fmt.Errorf("the file of the secret %q is outside of %s, and %w", ref.Source, shown(f.root), f.why),
+				"make it external, and give it with --sops or --secret")
+		}
+	}
+	return nil
 }
 
 // dotenv says whether the file of variables beside the Compose file leads out.

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"maps"
@@ -58,22 +59,33 @@ func withheld(opts Options, files, environ []string) []string {
 func (s *Service) confine(b *types.BuildConfig, root string, why error) error {
 	s.Fork = true
 	s.Lists["ssh"], s.Lists["cache-to"] = nil, nil
+	s.Lists["cache-from"] = slices.DeleteFunc(slices.Clone(s.Lists["cache-from"]), func(text string) bool {
+		keep := plainCache(text)
+		if !keep {
+			s.warn("%v: its build.cache_from may name images alone, as type=registry,ref=IMAGE: one of another kind is left out", why)
+		}
+		return !keep
+	})
 	var errs []error
 	refuse := func(what, advice string) {
 		errs = append(errs, hint.Wrap(fmt.Errorf("%s, and %w", what, why), "%s", advice))
 	}
 	places := map[string]string{"build.context": b.Context}
-	if file := s.Texts["file"]; file != "" && !fetched(b.Context) {
+	_, err := os.Stat(b.Context) // a folder with the name of an address comes first
+	if file := s.Texts["file"]; file != "" && (err == nil || !fetched(b.Context) || filepath.IsAbs(file)) {
 		places["build.dockerfile"] = file
 	}
 	for name, where := range b.AdditionalContexts {
+		name = "build.additional_contexts." + name
 		if dir, ok := strings.CutPrefix(where, "oci-layout://"); ok {
-			where, _, _ = strings.Cut("./"+dir, ":") // without the tag
-			if filepath.IsAbs(dir) {
-				where = where[len("./"):]
+			if where, _, _ = strings.Cut(dir, "@"); !filepath.IsAbs(dir) {
+				where = "./" + where // is no address
+			}
+			if at := strings.LastIndex(where, ":"); at >= 0 && !inside(root, where[:at]) {
+				where = where[:at] // the rest is a tag
 			}
 		}
-		places["build.additional_contexts."+name] = where
+		places[name] = where
 	}
 	for _, what := range slices.Sorted(maps.Keys(places)) {
 		if where := places[what]; !inside(root, where) {
@@ -86,9 +98,38 @@ func (s *Service) confine(b *types.BuildConfig, root string, why error) error {
 	return errors.Join(errs...)
 }
 
+// plainCache says whether a cache is an image in a registry and nothing more.
+// What else there is would be given the job's credentials for an address that
+// the stranger names, or be read from this machine.
+func plainCache(text string) bool {
+	fields, err := csv.NewReader(strings.NewReader(text)).Read()
+	if err != nil {
+		return false
+	}
+	if len(fields) == 1 && !strings.Contains(fields[0], "=") {
+		return true
+	}
+	kind := false
+	for _, f := range fields {
+		key, value, _ := strings.Cut(f, "=")
+		switch key = strings.ToLower(strings.TrimSpace(key)); {
+		case key == "type" && value == "registry":
+			kind = true
+		case key != "ref":
+			return false
+		}
+	}
+	return kind
+}
+
 // inside says whether a path is in the folder, wherever links lead. What is no
-// path on this machine is in no folder of it, and is fetched.
+// path on this machine is in no folder of it, and is fetched. One that steps
+// back out of a name is refused: who cleans it first and who follows a link
+// first do not come to the same place.
 func inside(root, path string) bool {
+	if stepsBack(path) {
+		return false
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return false
@@ -98,12 +139,27 @@ func inside(root, path string) bool {
 	case errors.Is(err, os.ErrNotExist) && fetched(path):
 		return true
 	case errors.Is(err, os.ErrNotExist) && abs != filepath.Dir(abs): // an error where it is read
+		if _, err := os.Lstat(abs); err == nil {
+			return false // a link to nothing, as to something
+		}
 		return inside(root, filepath.Dir(abs))
 	case err != nil:
 		return false
 	}
 	rel, err := filepath.Rel(root, real)
 	return err == nil && filepath.IsLocal(rel)
+}
+
+// stepsBack says whether a path has ".." behind a name or the root.
+func stepsBack(path string) bool {
+	below := filepath.IsAbs(path)
+	for _, part := range strings.Split(filepath.ToSlash(path), "/") {
+		if part == ".." && below {
+			return true
+		}
+		below = below || part != "" && part != "." && part != ".."
+	}
+	return false
 }
 
 // fetched says whether a place looks like an address. A drive's letter is none.
@@ -115,7 +171,10 @@ func fetched(place string) bool {
 // checkoutOf is the repository that a file is in, or else the working directory
 // that it is in, or else its folder.
 func checkoutOf(file string) string {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(file))
+	dir, err := filepath.Abs(filepath.Dir(file)) // to go up from
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
 	if err != nil {
 		return filepath.Dir(file)
 	}
@@ -133,4 +192,33 @@ func checkoutOf(file string) string {
 		}
 	}
 	return dir
+}
+
+// LeadsOut says whether one of these places, which the job names, is out of the
+// checkout by a link that a stranger may have committed: it would be read as a
+// Dockerfile, whose errors quote it, or sent to RUN. What the job itself names
+// elsewhere is the job's word.
+func LeadsOut(opts Options, places ...string) error {
+	why := fork(opts)
+	if why == nil {
+		return nil
+	}
+	wd, err := filepath.Abs(".")
+	if err == nil {
+		wd, err = filepath.EvalSymlinks(wd)
+	}
+	if err != nil {
+		return fmt.Errorf("finding the checkout: %w", err)
+	}
+	root := checkoutOf(filepath.Join(wd, "Dockerfile"))
+	for _, place := range places {
+		path := place
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(wd, path)
+		}
+		if rel, err := filepath.Rel(root, path); err == nil && filepath.IsLocal(rel) && !inside(root, path) {
+			return hint.Wrap(fmt.Errorf("%s leads out of %s, and %w", printable(place), shown(root), why), "a fork's change is built from its own files, and what the job names elsewhere")
+		}
+	}
+	return nil
 }
