@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"fmt"
 	"io"
 	"sync"
 )
@@ -55,7 +56,7 @@ func (b *beside) run() {
 
 func (b *beside) do(e errand) {
 	defer func() {
-		if p := recover(); p != nil { // inspect is told, which cannot recover here
+		if p := recover(); p != nil { // content is told, which cannot recover here
 			b.broken = p
 		}
 	}()
@@ -84,15 +85,11 @@ func (b *beside) copy(to PatternStream, r io.Reader) {
 	}
 }
 
-// wait returns when everything that was given was searched. It panics with what
-// the patterns panicked with.
+// wait returns when everything that was given was searched.
 func (b *beside) wait() {
 	answer := make(chan struct{})
 	b.in <- errand{answer: answer}
 	<-answer
-	if b.broken != nil {
-		panic(b.broken)
-	}
 }
 
 // settle waits for what was given to the patterns.
@@ -100,6 +97,15 @@ func (e *effort) settle() {
 	if e.beside != nil {
 		e.beside.wait()
 	}
+}
+
+// failed says why not everything that was given to the patterns was searched.
+// It is called after settle.
+func (e *effort) failed() error {
+	if e.beside == nil || e.beside.broken == nil {
+		return nil
+	}
+	return fmt.Errorf("searching it for patterns ended in a panic: %T", e.beside.broken)
 }
 
 // end ends the goroutine that searches for patterns.

@@ -108,7 +108,7 @@ func TestBesidePanic(t *testing.T) {
 			files[1] = file("b", strings.Repeat("x", 2<<20)+"PANIC")
 		}
 		rec := New(Options{Index: testIndex(), Patterns: marked{}}).inspect("", bytes.NewReader(tarOf(t, files...)))
-		if rec.verified || len(rec.unread) == 0 {
+		if len(rec.unread) == 0 {
 			t.Errorf("%s: it counts as read", where)
 		}
 	}

@@ -178,6 +178,9 @@ func (s *Scanner) content(rec *record, r io.Reader, found *hits) error {
 	}
 	err := w.drain(st)
 	w.settle()
+	if failed := w.failed(); failed != nil && walk == nil {
+		walk = failed
+	}
 	rec.total = w.total
 
 	switch {
