@@ -64,6 +64,7 @@ func (a *app) buildCommand() *cobra.Command {
 // newBuild reads the options. Everything that can be wrong with them is said
 // here, before anything is decrypted or built.
 func (a *app) newBuild(o options, buildContext string) (*build, error) {
+	generous() // until there is something to scan
 	b := &build{app: a, started: time.Now()}
 	a.debugOptions(o)
 	var errs []error

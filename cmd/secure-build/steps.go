@@ -207,7 +207,7 @@ func (b *build) connect(ctx context.Context) (err error) {
 func (b *build) solve(ctx context.Context, out buildkit.Output) (buildkit.Result, error) {
 	reading, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	wait := b.engine.Ahead(reading, buildkit.Reading{Growing: b.scans.Unnamed, Packed: b.layout.Take(b.watch)})
+	wait := b.engine.Ahead(reading, buildkit.Reading{Growing: b.grows, Packed: b.layout.Take(b.watch)})
 	res, err := b.engine.Solve(ctx, b.request, out)
 	if err != nil {
 		giveUp()
@@ -230,12 +230,20 @@ func lines(steps []buildkit.Step) []scan.Line {
 // watch hands a blob that arrives to the scanner. What did not arrive whole
 // fails the scanner's own check of the digest, and is read from the layout.
 func (b *build) watch(digest string) (io.Writer, func(bool)) {
+	lean()
 	w := b.scans.Blob(digest)
 	return w, func(bool) { _ = w.Close() }
 }
 
+// grows hands a layer that is being packed to the scanner.
+func (b *build) grows(r io.Reader) {
+	lean()
+	b.scans.Unnamed(r)
+}
+
 func (b *build) scan(ctx context.Context, img pipeline.Image) (finding.Report, error) {
 	defer b.times.start("scan")()
+	lean()
 	root, err := b.layout.Root()
 	if err != nil {
 		return finding.Report{}, err
