@@ -102,7 +102,7 @@ func (s *sampler) sample(command int, all, own *needles) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.samples++
-	for _, pid := range pids() {
+	for _, pid := range append([]int{command}, pids()...) { // what its children show is compared with it
 		ppid, start, _ := stat(pid)
 		if ppid == 0 {
 			continue
