@@ -57,9 +57,10 @@ var layers = map[string]layer{
 
 	"cmd/secure-build": wires,
 
-	"cmd/bench":       tool,
-	"cmd/image":       tool, // collects the parts of the image
-	"internal/corpus": tool, // makes images full of leaks
+	"cmd/bench":           tool,
+	"cmd/image":           tool, // collects the parts of the image
+	"internal/corpus":     tool, // makes images full of leaks
+	"internal/dockertest": tool, // starts a Docker engine for tests
 }
 
 // importers says who may import a module from outside, by prefix. What is not

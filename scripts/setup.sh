@@ -37,6 +37,7 @@ if [ "${1:-}" = test ]; then
   need rsync has rsync # gitlab-ci-local copies artifacts with it
   need rootlesskit has rootlesskit # root needs these two for the image
   need uidmap has newuidmap
+  need docker.io has dockerd # the tests start their own; a Docker that is there will do
 fi
 
 [ "${#missing[@]}" -gt 0 ] || exit 0

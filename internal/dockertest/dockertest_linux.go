@@ -1,0 +1,123 @@
+// Package dockertest gives tests a real Docker engine of their own, apart from
+// one that the machine may have.
+package dockertest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// patience is how long an engine may take to answer.
+const patience = 60 * time.Second
+
+// An Engine is a dockerd with no network of its own: a container has the host's
+// (--network host), one that it was given, or none.
+type Engine struct {
+	Host string // for DOCKER_HOST
+
+	dir   string
+	cmd   *exec.Cmd
+	ended chan struct{}
+}
+
+// Start starts dockerd, from PATH, as root. It ends with this process, however
+// that ends, and what it has mounted and started ends with it.
+func Start() (*Engine, error) {
+	dir, err := os.MkdirTemp("", "dk")
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{Host: "unix://" + filepath.Join(dir, "d.sock"), dir: dir, ended: make(chan struct{})}
+	if err := e.start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the tests' dockerd: %w", err), e.Stop())
+	}
+	return e, nil
+}
+
+func (e *Engine) start() error {
+	args := []string{
+		"unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
+		"dockerd", "--host", e.Host, "--data-root", filepath.Join(e.dir, "data"), "--exec-root", filepath.Join(e.dir, "exec"),
+		"--pidfile", filepath.Join(e.dir, "pid"), "--config-file", filepath.Join(e.dir, "none.json"),
+		// Nothing of the machine's own network is touched.
+		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--userland-proxy=false",
+	}
+	if os.Geteuid() != 0 {
+		args = append([]string{"sudo", "-n"}, append(args, "--group", fmt.Sprint(os.Getegid()))...)
+	}
+	if err := os.WriteFile(filepath.Join(e.dir, "none.json"), []byte("{}"), 0o600); err != nil {
+		return err
+	}
+	var log bytes.Buffer
+	e.cmd = exec.Command(args[0], args[1:]...)
+	e.cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/local/sbin:/usr/sbin:/sbin", "HOME=" + e.dir, "DOCKER_TMPDIR=" + e.dir}
+	e.cmd.Stdout, e.cmd.Stderr = &log, &log
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the death signal comes when the starting thread ends (prctl(2))
+		defer runtime.UnlockOSThread()
+		defer close(e.ended)
+		err := e.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = e.cmd.Wait()
+		}
+	}()
+	if err := <-started; err != nil {
+		e.cmd = nil
+		return err
+	}
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if conn, err := net.Dial("unix", strings.TrimPrefix(e.Host, "unix://")); err == nil {
+			return errors.Join(conn.Close(), e.answers())
+		}
+		select {
+		case <-e.ended:
+			return fmt.Errorf("it ended:\n%s", &log)
+		default:
+		}
+	}
+	return errors.New("it does not answer")
+}
+
+func (e *Engine) answers() error {
+	_, err := e.Docker("version")
+	return err
+}
+
+// Docker runs the docker command on this engine, and returns what it says.
+func (e *Engine) Docker(args ...string) (string, error) {
+	cmd := exec.Command("docker", args...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+e.Host, "DOCKER_CONTEXT=")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("docker %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// Stop ends the engine and removes all that it kept.
+func (e *Engine) Stop() error {
+	if e.cmd != nil {
+		_ = e.cmd.Process.Kill()
+		<-e.ended
+	}
+	var err error
+	// What the namespace had mounted goes with its last process.
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if err = os.RemoveAll(e.dir); err == nil {
+			return nil
+		}
+	}
+	return err
+}
