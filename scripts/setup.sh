@@ -38,6 +38,9 @@ if [ "${1:-}" = test ]; then
   need rootlesskit has rootlesskit # root needs these two for the image
   need uidmap has newuidmap
   need docker.io has dockerd # the tests start their own; a Docker that is there will do
+  if ! has docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then
+    missing+=(docker-cli) # of its own since Debian 13
+  fi
 fi
 
 [ "${#missing[@]}" -gt 0 ] || exit 0

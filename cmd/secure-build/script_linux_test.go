@@ -25,12 +25,18 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// A suite is the tests with one BuildKit daemon for all of them.
+// A suite is the tests with one BuildKit daemon for all of them, and one Docker
+// engine for those that ask for it.
 type suite struct{ m *testing.M }
 
 func (s suite) Run() int {
 	defer stopDaemon()
-	return s.m.Run()
+	code := s.m.Run()
+	if err := stopEngine(); err != nil {
+		fmt.Fprintln(os.Stderr, "stopping the tests' dockerd:", err)
+		return max(code, 1)
+	}
+	return code
 }
 
 // TestScripts runs the command on real parts: each file in testdata/script is
@@ -45,7 +51,7 @@ func TestScripts(t *testing.T) {
 			"act":             with((*scene).actCmd),
 			"canary":          with((*scene).canaryCmd),
 			"docker-engine":   with((*scene).dockerEngineCmd),
-			"docker-images":   with((*scene).dockerImagesCmd),
+			"docker-full":     with((*scene).dockerFullCmd),
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
 			"expand":          with((*scene).expandCmd),
@@ -88,7 +94,6 @@ type scene struct {
 	registry *recorder
 	services *standIn // nil until a script asks for it
 	gitlab   gitlabtest.Server
-	engine   *engine // a stand-in for Docker
 	canaries []canary
 	vars     []string // names of the variables that setup has set
 	runs     []run
