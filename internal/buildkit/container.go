@@ -33,6 +33,7 @@ const (
 // else is there (SOPS keys, tokens) is not for it.
 var dockerEnv = append([]string{
 	"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION", "SSH_AUTH_SOCK",
+	"BUILDX_CONFIG",
 }, daemonEnv...)
 
 // A container has a buildkitd in it, which docker started for this run.
@@ -167,9 +168,14 @@ func (c container) remove() error {
 
 // docker runs the docker command, and returns what it says.
 func docker(ctx context.Context, timeout time.Duration, args ...string) (string, error) {
+	return run(ctx, timeout, "docker", args...)
+}
+
+// run runs docker or buildx.
+func run(ctx context.Context, timeout time.Duration, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker", args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.WaitDelay = time.Second
 	for _, kv := range os.Environ() {
 		if name, _, _ := strings.Cut(kv, "="); slices.Contains(dockerEnv, name) {
@@ -180,7 +186,14 @@ func docker(ctx context.Context, timeout time.Duration, args ...string) (string,
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("docker %s: %w: %s", args[0], err, firstLine(strings.TrimSpace(said.String())))
+		for strings.HasPrefix(args[0], "--") { // which engine
+			args = args[2:]
+		}
+		why := strings.TrimSpace(said.String())
+		if program == "buildx" || args[0] == "buildx" { // it tells its progress first
+			why = why[strings.LastIndexByte(why, '\n')+1:]
+		}
+		return "", fmt.Errorf("%s %s: %w: %s", program, args[0], err, firstLine(why))
 	}
 	return strings.TrimSpace(string(out)), nil
 }

@@ -54,6 +54,8 @@ type Engine struct {
 	root      string    // of the state of a private daemon
 	node      string    // BUILDER/NODE, if buildx knows it
 	platforms []string  // that it was named for; none for any
+	named     bool      // by --builder, and so for no others
+	can       []string  // platforms that it says it can build, if there are others
 	shared    bool      // other builds of this run are on it too
 	others    []*Engine // the other builders of this build
 	pulse     pulse     // zero for the usual one
@@ -72,6 +74,9 @@ func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
 	}
 	if len(opts.Builders) > 0 {
 		nodes, err := chosen(ctx, opts)
+		if err == nil {
+			err = boot(ctx, nodes, opts.Log)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -115,6 +120,11 @@ func dialAll(ctx context.Context, nodes []node) (*Engine, error) {
 	var first *Engine
 	for _, n := range nodes {
 		e, err := n.dial(ctx, dialTimeout)
+		if err == nil && len(nodes) > 1 {
+			if e.can, err = e.workers(ctx); err != nil {
+				err = errors.Join(err, e.Close())
+			}
+		}
 		if err != nil {
 			if first != nil {
 				err = errors.Join(err, first.Close())
@@ -144,6 +154,9 @@ func current(ctx context.Context, opts EngineOptions) *Engine {
 	}
 	if errors.Is(err, errNoExport) {
 		return nil // Docker itself, which most people have never chosen
+	}
+	if err == nil {
+		err = boot(ctx, nodes, opts.Log)
 	}
 	var e *Engine
 	if err == nil {
@@ -204,11 +217,14 @@ func (n node) dial(ctx context.Context, timeout time.Duration) (*Engine, error) 
 	if n.cert != "" || n.key != "" {
 		opts = append(opts, client.WithCredentials(n.cert, n.key))
 	}
+	if n.container != "" {
+		opts = append(opts, n.dialer())
+	}
 	e, err := dial(ctx, "builder", n.address, timeout, opts...)
 	if err != nil {
 		return nil, err
 	}
-	e.platforms, e.node = n.platforms, n.name
+	e.platforms, e.named, e.node = n.platforms, n.named, n.name
 	return e, nil
 }
 

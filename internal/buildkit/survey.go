@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"time"
@@ -37,6 +38,10 @@ func Survey(ctx context.Context, opts EngineOptions) []Candidate {
 	for _, c := range asked(ctx, opts) {
 		if c.err != nil {
 			all = append(all, Candidate{Kind: c.kind, Place: c.place, Note: firstLine(c.err.Error())})
+			continue
+		}
+		if err := c.node.running(ctx); errors.Is(err, errStopped) || errors.Is(err, errUnmade) {
+			all = append(all, Candidate{Kind: c.kind, Place: c.place, OK: true, Note: err.Error() + ": a build starts it"})
 			continue
 		}
 		try(c.kind, c.place, func(ctx context.Context) (*Engine, error) { return c.node.dial(ctx, 5*time.Second) })

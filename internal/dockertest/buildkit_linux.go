@@ -58,6 +58,7 @@ func writeArchive(name string, programs map[string]string) error {
 		return err
 	}
 	w := tar.NewWriter(f)
+	err = w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777})
 	seen := map[string]bool{}
 	add := func(place, path string) error {
 		if seen[place] {
