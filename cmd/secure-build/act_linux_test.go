@@ -46,7 +46,7 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	script, err := githubScript()
+	others, err := otherActions(args[1])
 	if err != nil {
 		return err
 	}
@@ -57,15 +57,14 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 	c.want = args[0]
 	c.args = append([]string{
 		"act", event, "--directory", ts.MkAbs("repo"), "--workflows", absolute(actDir, args[1]), "--platform", "ubuntu-latest=-self-hosted",
-		"--local-repository", "org/secure-build@v1=" + action, "--local-repository", script + "=" + absolute(actDir, "github-script"),
-		"--no-cache-server", "--var", "REGISTRY=" + s.registry.host(),
-	}, payload...)
+		"--local-repository", "org/secure-build@v1=" + action, "--no-cache-server", "--var", "REGISTRY=" + s.registry.host(),
+	}, append(others, payload...)...)
 	for _, c0 := range s.canaries {
 		if c0.exported { // a secret of the repository; act takes the value from its environment
 			c.args = append(c.args, "--secret", c0.name)
 		}
 	}
-	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG", "RESULT", "ENGINE"} {
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG", "RESULT", "DOCKER_HOST"} {
 		if value := ts.Getenv(name); value != "" {
 			c.args = append(c.args, "--env", name+"="+value)
 		}
@@ -123,16 +122,21 @@ func (s *scene) action(killed bool) (dir string, err error) {
 	return dir, os.WriteFile(filepath.Join(dir, "secure-build"), []byte(launcher), 0o755)
 }
 
-var githubScriptPin = regexp.MustCompile(`actions/github-script@[0-9a-f]{40}`)
+var pinnedAction = regexp.MustCompile(`(?:actions|docker)/([a-z-]+)@[0-9a-f]{40}`)
 
-// githubScript is the action in JavaScript that action.yml uses.
-func githubScript() (string, error) {
-	text, err := os.ReadFile(filepath.Join(root, "action.yml"))
-	if err != nil {
-		return "", err
+// otherActions tells act where the actions are that a workflow and action.yml
+// use beside ours: those of testdata/act. (act does the checkout itself.)
+func otherActions(workflow string) (args []string, err error) {
+	for _, path := range []string{filepath.Join(root, "action.yml"), filepath.Join(actDir, workflow)} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, pin := range pinnedAction.FindAllStringSubmatch(string(text), -1) {
+			if pin[1] != "checkout" {
+				args = append(args, "--local-repository", pin[0]+"="+absolute(actDir, pin[1]))
+			}
+		}
 	}
-	if pin := githubScriptPin.Find(text); pin != nil {
-		return string(pin), nil
-	}
-	return "", errors.New("action.yml does not use actions/github-script by a commit")
+	return args, nil
 }
