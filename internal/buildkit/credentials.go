@@ -21,18 +21,18 @@ type Login struct {
 // credentials looks up a registry's login: the one that was given, what is for
 // this repository alone, Docker's configuration. That is read when it is asked
 // for: a helper of it may take seconds.
-func (req Request) credentials() authprovider.AuthConfigProvider {
+func (r Request) credentials() authprovider.AuthConfigProvider {
 	usual := func(context.Context, string, []string, authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
 		return types.AuthConfig{}, nil
 	}
-	if req.Docker != nil {
-		usual = authprovider.LoadAuthConfig(req.Docker)
+	if r.Docker != nil {
+		usual = authprovider.LoadAuthConfig(r.Docker)
 	}
 	find := func(ctx context.Context, host string, scopes []string, expired authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
-		if slices.Contains(req.Login.Hosts, host) {
-			return types.AuthConfig{Username: req.Login.Username, Password: req.Login.Password, ServerAddress: host}, nil
+		if slices.Contains(r.Login.Hosts, host) {
+			return types.AuthConfig{Username: r.Login.Username, Password: r.Login.Password, ServerAddress: host}, nil
 		}
-		dir := authfile.Dir(req.Scoped, host, scopes)
+		dir := authfile.Dir(r.Scoped, host, scopes)
 		if dir == "" {
 			return usual(ctx, host, scopes, expired)
 		}
