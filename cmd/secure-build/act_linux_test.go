@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/org/secure-build/internal/dockertest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -19,12 +20,13 @@ var (
 	actDir = filepath.Join(root, "testdata", "act")
 )
 
-// act [-kill PATTERN] CODE WORKFLOW [EVENT]: runs a workflow of testdata/act by
+// act [-kill PATTERN] [-container] CODE WORKFLOW [EVENT]: runs a workflow of testdata/act by
 // act, which is GitHub's runner here, on the repository in the folder repo. The
 // action org/secure-build@v1 is action.yml and entrypoint.sh as they are, with
 // the command beside them. EVENT is a file of testdata/act/events that is named
 // after the event: pull_request.fork.json. With -kill, the job is cancelled as
-// soon as the pattern is in its log.
+// soon as the pattern is in its log. With -container, the job runs in the image
+// act-job:1, and has nothing of this machine but the command.
 func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 	c := call{job: true}
 	if len(args) > 2 && args[0] == "-kill" {
@@ -33,8 +35,12 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 		}
 		c.signal, args = syscall.SIGTERM, args[2:]
 	}
+	contained := len(args) > 0 && args[0] == "-container"
+	if contained {
+		args = args[1:]
+	}
 	if len(args) < 2 || len(args) > 3 {
-		return errors.New("usage: act [-kill PATTERN] CODE WORKFLOW [EVENT]")
+		return errors.New("usage: act [-kill PATTERN] [-container] CODE WORKFLOW [EVENT]")
 	}
 	event := "push"
 	var payload []string
@@ -64,12 +70,37 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 			c.args = append(c.args, "--secret", c0.name)
 		}
 	}
+	if contained {
+		command, err := jobImage()
+		if err != nil {
+			return err
+		}
+		c.args = append(c.args, "--rm", "--pull=false", "--var", "COMMAND="+command)
+		return s.play(ts, c)
+	}
 	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG", "RESULT", "DOCKER_HOST"} {
 		if value := ts.Getenv(name); value != "" {
 			c.args = append(c.args, "--env", name+"="+value)
 		}
 	}
 	return s.play(ts, c)
+}
+
+// jobImage makes the image that a job runs in, and says where the command is that
+// it has to be given.
+func jobImage() (command string, err error) {
+	tools, err := toolsDir()
+	if err != nil {
+		return "", err
+	}
+	engine, err := sharedEngine()
+	if err != nil {
+		return "", err
+	}
+	if err := dockertest.LoadJob(engine, "act-job:1", tools); err != nil {
+		return "", err
+	}
+	return exec.LookPath("secure-build")
 }
 
 // commit makes the folder a repository with all that is in it.

@@ -13,7 +13,7 @@ if (STATE_name) {
   const options = (process.env['INPUT_DRIVER-OPTS'] ?? '').split('\n').filter((line) => line).flatMap((line) => ['--driver-opt', line]);
   const flags = ['--buildkitd-flags', '--allow-insecure-entitlement security.insecure --allow-insecure-entitlement network.host'];
   fs.appendFileSync(GITHUB_STATE, `name=${name}\n`);
-  buildx('create', '--name', name, '--driver', 'docker-container', ...options, ...flags, ...(process.env.INPUT_USE === 'true' ? ['--use'] : []));
+  buildx('create', '--name', name, '--driver', 'docker-container', ...options, ...flags, '--use');
   buildx('inspect', '--bootstrap', '--builder', name);
   fs.appendFileSync(GITHUB_OUTPUT, `name=${name}\n`);
 }
