@@ -50,6 +50,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"act":             with((*scene).actCmd),
 			"canary":          with((*scene).canaryCmd),
+			"containerd":      with((*scene).containerdCmd),
 			"docker-engine":   with((*scene).dockerEngineCmd),
 			"docker-full":     with((*scene).dockerFullCmd),
 			"encrypt":         with((*scene).encryptCmd),
