@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"errors"
+	"regexp"
 	"sync"
 
 	"github.com/org/secure-build/internal/dockertest"
@@ -47,5 +48,22 @@ func (s *scene) dockerEngineCmd(ts *testscript.TestScript, _ []string) error {
 		return err
 	}
 	ts.Setenv("DOCKER_HOST", e.Host)
+	s.engine = e
 	return nil
+}
+
+// docker-kills CONTAINER PATTERN COMMAND ARG…: kills the container as soon as
+// the pattern is in stderr. The command has to end soon, with an error.
+func (s *scene) dockerKillsCmd(ts *testscript.TestScript, args []string) error {
+	if len(args) < 3 || s.engine == nil {
+		return errors.New("usage: docker-kills CONTAINER PATTERN COMMAND ARG…, after docker-engine")
+	}
+	when, err := regexp.Compile(args[1])
+	if err != nil {
+		return err
+	}
+	return s.play(ts, call{want: "1", when: when, within: soon, args: args[2:], act: func() error {
+		_, err := s.engine.Docker("kill", args[0])
+		return err
+	}})
 }

@@ -8,6 +8,7 @@ import (
 
 	"filippo.io/age"
 	main "github.com/org/secure-build/cmd/secure-build"
+	"github.com/org/secure-build/internal/dockertest"
 	"github.com/org/secure-build/internal/gitlab/gitlabtest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -51,6 +52,7 @@ func TestScripts(t *testing.T) {
 			"act":             with((*scene).actCmd),
 			"canary":          with((*scene).canaryCmd),
 			"docker-engine":   with((*scene).dockerEngineCmd),
+			"docker-kills":    with((*scene).dockerKillsCmd),
 			"docker-full":     with((*scene).dockerFullCmd),
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
@@ -94,6 +96,7 @@ type scene struct {
 	registry *recorder
 	services *standIn // nil until a script asks for it
 	gitlab   gitlabtest.Server
+	engine   *dockertest.Engine // nil until a script asks for it
 	canaries []canary
 	vars     []string // names of the variables that setup has set
 	runs     []run

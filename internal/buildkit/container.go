@@ -129,7 +129,7 @@ func (c container) wait(ctx context.Context) (*Engine, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		e, err := dial(ctx, "docker", "docker-container://"+c.name, startTimeout)
+		e, err := dial(ctx, "docker", "docker-container://"+c.name, startTimeout, node{container: c.name}.dialer())
 		if err == nil {
 			return e, nil
 		}
@@ -171,17 +171,23 @@ func docker(ctx context.Context, timeout time.Duration, args ...string) (string,
 	return run(ctx, timeout, "docker", args...)
 }
 
+// dockerEnviron is what docker and buildx are given of our environment.
+func dockerEnviron() (env []string) {
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); slices.Contains(dockerEnv, name) {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
 // run runs docker or buildx.
 func run(ctx context.Context, timeout time.Duration, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.WaitDelay = time.Second
-	for _, kv := range os.Environ() {
-		if name, _, _ := strings.Cut(kv, "="); slices.Contains(dockerEnv, name) {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
+	cmd.Env = dockerEnviron()
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

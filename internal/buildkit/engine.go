@@ -19,8 +19,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc/grpclog"
 
-	// The schemes that BUILDKIT_HOST may have beside unix:// and tcp://.
-	_ "github.com/moby/buildkit/client/connhelper/dockercontainer"
+	// The schemes that BUILDKIT_HOST may have beside unix://, tcp:// and
+	// docker-container:// (boot.go).
 	_ "github.com/moby/buildkit/client/connhelper/kubepod"
 	_ "github.com/moby/buildkit/client/connhelper/nerdctlcontainer"
 	_ "github.com/moby/buildkit/client/connhelper/podmancontainer"
@@ -216,6 +216,9 @@ func (n node) dial(ctx context.Context, timeout time.Duration) (*Engine, error) 
 	}
 	if n.cert != "" || n.key != "" {
 		opts = append(opts, client.WithCredentials(n.cert, n.key))
+	}
+	if n.container == "" {
+		n.container, n.engine = inContainer(n.address)
 	}
 	if n.container != "" {
 		opts = append(opts, n.dialer())
