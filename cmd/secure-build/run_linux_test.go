@@ -197,7 +197,9 @@ func (s *scene) attend(pid int, c call, fired <-chan struct{}, ended <-chan erro
 			fired, sent = nil, time.Now()
 			late = time.After(4 * within)
 			if c.act != nil {
-				err = c.act()
+				if err = c.act(); err != nil {
+					_ = syscall.Kill(-pid, syscall.SIGKILL)
+				}
 				break
 			}
 			to := pid

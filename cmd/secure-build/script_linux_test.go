@@ -18,7 +18,10 @@ import (
 // (the private daemon, the vault's supervisor).
 func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){
-		"secure-build": func() { os.Exit(main.Main()) },
+		"secure-build": func() {
+			main.UseImage(os.Getenv(engineImageVariable))
+			os.Exit(main.Main())
+		},
 		deniedCommand: func() {
 			fmt.Fprintln(os.Stderr, denyNamespaces()) // it has not become another program
 			os.Exit(1)
@@ -52,6 +55,7 @@ func TestScripts(t *testing.T) {
 			"act":             with((*scene).actCmd),
 			"canary":          with((*scene).canaryCmd),
 			"docker-engine":   with((*scene).dockerEngineCmd),
+			"docker-image":    with((*scene).dockerImageCmd),
 			"docker-kills":    with((*scene).dockerKillsCmd),
 			"docker-full":     with((*scene).dockerFullCmd),
 			"encrypt":         with((*scene).encryptCmd),

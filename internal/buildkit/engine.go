@@ -39,6 +39,7 @@ type EngineOptions struct {
 	Getenv     func(string) string // BUILDKIT_HOST, XDG_RUNTIME_DIR, PATH
 	Log        io.Writer           // notes to the user, such as waiting for a lock
 	Executable string              // our own binary: the private daemon is looked for beside it
+	Image      string              // of BuildKit, for docker; "" is the pinned one
 }
 
 // An Engine is a daemon that answers.
