@@ -79,6 +79,7 @@ func TestScripts(t *testing.T) {
 			"registry-writes": with((*scene).registryWritesCmd),
 			"setenv":          with((*scene).setenvCmd),
 			"shell":           with((*scene).shellCmd),
+			"ssh-server":      with((*scene).sshServerCmd),
 			"standin":         with((*scene).standInCmd),
 			"standin-writes":  with((*scene).standInWritesCmd),
 			"valid-reports":   with((*scene).validReportsCmd),
