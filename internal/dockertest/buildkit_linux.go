@@ -87,21 +87,6 @@ func writeBuildKit(archive, tools string) error {
 	})
 }
 
-// LoadShell makes an image of busybox on this engine, as NAME: what can be
-// built upon, and run, where nothing can be pulled.
-func LoadShell(e *Engine, name string) error {
-	archive := filepath.Join(e.dir, "shell.tar")
-	defer os.Remove(archive)
-	err := writeArchive(archive, map[string]string{"bin/busybox": "/bin/busybox", "bin/sh": "/bin/busybox"})
-	if err == nil {
-		_, err = e.Docker("import", "--change", `CMD ["/bin/sh"]`, archive, name)
-	}
-	if err != nil {
-		return fmt.Errorf("making the image %s: %w", name, err)
-	}
-	return nil
-}
-
 // writeArchive archives programs, by their places in the image, with the
 // libraries that they load.
 func writeArchive(name string, programs map[string]string) error {
