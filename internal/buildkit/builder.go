@@ -73,8 +73,9 @@ func readInstance(dir, name string) (instance, error) {
 		return b, hint.Wrap(fmt.Errorf("finding the builder: %q is neither an address nor a name", name), "an address has ://, such as tcp://host:1234")
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "instances", strings.ToLower(name)))
-	if errors.Is(err, os.ErrNotExist) && name == "default" { // the engine itself, which setup-buildx-action names so
-		data, err = []byte(`{"Name": "default", "Driver": "docker", "Nodes": [{}]}`), nil
+	if errors.Is(err, os.ErrNotExist) && name == "default" {
+		b.Name, b.Driver, err = name, "docker", nil // which buildx has without having made it
+		data = []byte(`{"Nodes":[{"Name":"default"}]}`)
 	}
 	if errors.Is(err, os.ErrNotExist) {
 		return b, unknown(dir, name)

@@ -66,7 +66,7 @@ func TestBuildxBuilders(t *testing.T) {
 		{"FAR", nil, ""}, // buildx knows names in lower case
 		{"pods", []node{{name: "pods/pods0", address: "kube-pod://buildkit-x-7f?namespace=ci"}}, ""},
 		{"moby", nil, "its driver is docker"},
-		{"default", nil, "its driver is docker"},
+		{"default", nil, "using the builder default: its driver is docker"},
 		{"strange", nil, `its driver "steam" is not known`},
 		{"empty", nil, "it has no nodes"},
 		{"broken", nil, "reading the builder broken"},
