@@ -48,7 +48,9 @@ func (e *Engine) start() error {
 	args := []string{
 		"unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
 		// The engine waits for the disk at every step; on a tmpfs it has nothing to wait for.
-		"sh", "-c", `mount -t tmpfs -o mode=711 tmpfs "$0" && exec "$@"`, data,
+		// What is in no registry of this machine is in none, with a network or without:
+		// nothing listens on port 9.
+		"sh", "-c", `mount -t tmpfs -o mode=711 tmpfs "$0" && export HTTP_PROXY=http://127.0.0.1:9 HTTPS_PROXY=http://127.0.0.1:9 && exec "$@"`, data,
 		"dockerd", "--host", e.Host, "--data-root", data, "--exec-root", filepath.Join(e.dir, "exec"),
 		"--pidfile", filepath.Join(e.dir, "pid"), "--config-file", filepath.Join(e.dir, "none.json"),
 		// Nothing of the machine's own network is touched.
