@@ -84,6 +84,7 @@ type Scanner struct {
 
 	chunks sync.Pool // *[]byte of chunkSize, for ahead
 	kits   sync.Pool // *kit
+	zstds  decoders
 	pieces sync.Pool // *[]byte of besidePiece, for beside
 
 	mu      sync.Mutex
