@@ -51,7 +51,7 @@ func (s *Scanner) decompress(compression string, r *bufio.Reader) (io.Reader, fu
 		zr, err := newMembers(r)
 		return zr, func() {}, err
 	case "zstd":
-		zr := newFrames(r, &s.zstds)
+		zr := newFrames(r, s.zstds)
 		return zr, zr.Close, nil
 	}
 	return r, func() {}, nil

@@ -16,11 +16,21 @@ import (
 // time than with room for hardly more than one.
 const roomyWindow = 8 << 20
 
+// roomyDecoders is how many blobs of a scan may have that room at one time.
+const roomyDecoders = 2
+
 // decoders are kept from one blob to the next, with their buffers.
 type decoders struct {
-	held  sync.Mutex // by the one blob of a scan that uses roomy
-	roomy *zstd.Decoder
-	tight sync.Pool // *zstd.Decoder, for windows up to roomyWindow
+	roomy chan *zstd.Decoder // those that nobody uses; nil is one that has to be made
+	tight sync.Pool          // *zstd.Decoder, for windows up to roomyWindow
+}
+
+func newDecoders() *decoders {
+	d := &decoders{roomy: make(chan *zstd.Decoder, roomyDecoders)}
+	for range roomyDecoders {
+		d.roomy <- nil
+	}
+	return d
 }
 
 // frames reads the frames of a zstd stream one by one (RFC 8878, section 3.1),
@@ -30,7 +40,8 @@ type frames struct {
 	all   *decoders
 	frame frame
 	zr    *zstd.Decoder // nil between two frames
-	roomy bool          // all.roomy is held
+	place bool          // one of all.roomy is taken, and is
+	roomy *zstd.Decoder // this
 	tight *zstd.Decoder
 	large bool // tight has had a window beyond roomyWindow
 	sound bool // the last read ended, and without an error
@@ -81,12 +92,18 @@ func (f *frames) next() error {
 
 // decoder returns one for a frame with such a window, in bytes.
 func (f *frames) decoder(window uint64) (_ *zstd.Decoder, err error) {
-	if window <= roomyWindow && (f.roomy || f.all.held.TryLock()) {
-		f.roomy = true
-		if f.all.roomy == nil {
-			f.all.roomy, err = newDecoder(false)
+	if window <= roomyWindow && !f.place {
+		select {
+		case f.roomy = <-f.all.roomy:
+			f.place = true
+		default:
 		}
-		return f.all.roomy, err
+	}
+	if window <= roomyWindow && f.place {
+		if f.roomy == nil {
+			f.roomy, err = newDecoder(false)
+		}
+		return f.roomy, err
 	}
 	f.large = f.large || window > roomyWindow
 	if f.tight == nil && !f.large {
@@ -104,16 +121,16 @@ func newDecoder(tight bool) (*zstd.Decoder, error) {
 
 // Close gives the decoders back, unless one of them ended in the middle.
 func (f *frames) Close() {
-	if f.roomy {
-		if !f.sound || f.all.roomy.Reset(nil) != nil { // which lets go of the frame
-			f.all.roomy = nil
-		}
-		f.all.held.Unlock()
+	if f.roomy != nil && (!f.sound || f.roomy.Reset(nil) != nil) { // which lets go of the frame
+		f.roomy = nil
+	}
+	if f.place {
+		f.all.roomy <- f.roomy
 	}
 	if f.tight != nil && f.sound && !f.large && f.tight.Reset(nil) == nil {
 		f.all.tight.Put(f.tight)
 	}
-	f.zr, f.roomy, f.tight = nil, false, nil
+	f.zr, f.place, f.roomy, f.tight = nil, false, nil, nil
 }
 
 // A frame reads the bytes of one frame, and none that follow it.
