@@ -19,6 +19,7 @@ need() { # PACKAGE CHECK...: the package is missing if the check fails
 }
 has() { command -v "$1"; }
 static_busybox() { [ -x /bin/busybox ] && ! ldd /bin/busybox; } # runs in an image that has nothing else
+engine() { has dockerd && has docker; }
 browser() { has chromium || has chromium-browser || has google-chrome; } # opens the reports
 user_namespaces() { [ "$(id -u)" = 0 ] || "$@"; }               # only who is not root needs these
 
@@ -37,7 +38,7 @@ if [ "${1:-}" = test ]; then
   need rsync has rsync # gitlab-ci-local copies artifacts with it
   need rootlesskit has rootlesskit # root needs these two for the image
   need uidmap has newuidmap
-  need docker.io has dockerd # the tests start their own; a Docker that is there will do
+  need docker.io engine # the tests start an engine of their own; a Docker that is there will do
 fi
 
 [ "${#missing[@]}" -gt 0 ] || exit 0
@@ -53,14 +54,18 @@ if [ "$(id -u)" != 0 ] && ! sudo -n true 2>/dev/null; then
   fail "missing, and this user may not install them: ${missing[*]}" "sudo apt-get install ${missing[*]}"
 fi
 
-echo "setup: installing the packages ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q "$@" >>"$log" 2>&1 </dev/null; }
-if ! apt install -y --no-install-recommends "${missing[@]}"; then
+install() {
+  echo "setup: installing the packages $*"
   # The package lists of a fresh machine are empty or old.
-  if ! apt update || ! apt install -y --no-install-recommends "${missing[@]}"; then
+  if ! apt install -y --no-install-recommends "$@" && ! { apt update && apt install -y --no-install-recommends "$@"; }; then
     tail -n 20 "$log" >&2
-    fail "installing ${missing[*]} failed" "what apt-get said is above"
+    fail "installing $* failed" "what apt-get said is above"
   fi
+}
+install "${missing[@]}"
+if [[ " ${missing[*]} " == *" docker.io "* ]] && ! has docker >/dev/null; then
+  install docker-cli # a package of its own since Debian 13
 fi

@@ -27,9 +27,12 @@ type node struct {
 	name       string // BUILDER/NODE, "" for a plain address
 	address    string
 	platforms  []string // none for whatever the others do not
+	named      bool     // they were named by --builder, and are all that it is for
 	serverName string
 	ca         string // files, as buildctl's --tlscacert, --tlscert and --tlskey
 	cert, key  string
+	container  string   // that it is in, if it is one of buildx' making
+	engine     []string // flags by which docker gets to that container
 }
 
 // instance is a builder as buildx keeps it in instances/NAME (store/nodegroup.go).
@@ -151,10 +154,8 @@ func (b instance) nodes(ctx context.Context) ([]node, error) {
 		var err error
 		switch b.Driver {
 		case "docker-container":
-			one.address = "docker-container://buildx_buildkit_" + n.Name
-			if n.Endpoint != "" && n.Endpoint != "default" && !strings.Contains(n.Endpoint, "://") {
-				one.address += "?context=" + url.QueryEscape(n.Endpoint)
-			}
+			one.container, one.engine = containerOf(n.Name, n.Endpoint)
+			one.address = "docker-container://" + one.container
 		case "remote":
 			one.address, one.serverName = n.Endpoint, n.DriverOpts["servername"]
 			one.ca, one.cert, one.key = n.DriverOpts["cacert"], n.DriverOpts["cert"], n.DriverOpts["key"]
@@ -228,8 +229,8 @@ func ParseBuilder(text string) (where string, plats []string, err error) {
 }
 
 // chosen are the daemons that were asked for.
-func chosen(ctx context.Context, opts EngineOptions) ([]node, error) {
-	var all []node
+func chosen(ctx context.Context, opts EngineOptions) (all []node, err error) {
+	free := 0 // builders of which nothing says what they are for
 	for _, text := range opts.Builders {
 		where, plats, err := ParseBuilder(text)
 		if err != nil {
@@ -245,22 +246,22 @@ func chosen(ctx context.Context, opts EngineOptions) ([]node, error) {
 				return nil, err
 			}
 		}
-		for _, n := range nodes {
+		for i := range nodes {
+			n := &nodes[i]
 			if len(plats) > 0 {
-				n.platforms = plats
+				n.platforms, n.named = plats, true
 			}
 			if dir := opts.TLSDir; dir != "" && n.ca == "" && strings.HasPrefix(n.address, "tcp://") {
 				n.ca, n.cert, n.key = filepath.Join(dir, "ca.pem"), filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 			}
-			all = append(all, n)
 		}
+		if slices.ContainsFunc(nodes, func(n node) bool { return len(n.platforms) == 0 }) {
+			free++
+		}
+		all = append(all, nodes...)
 	}
-	if free := slices.IndexFunc(all, func(n node) bool { return len(n.platforms) == 0 }); free >= 0 && len(all) > 1 {
-		for i, n := range all {
-			if i != free && len(n.platforms) == 0 {
-				return nil, hint.Wrap(errors.New("reading --builder: two of them, and nothing says which platform goes where"), "--builder linux/amd64=… --builder linux/arm64=…")
-			}
-		}
+	if free > 1 {
+		return nil, hint.Wrap(errors.New("reading --builder: two of them, and nothing says which platform goes where"), "--builder linux/amd64=… --builder linux/arm64=…")
 	}
 	return all, nil
 }

@@ -51,8 +51,14 @@ func TestBuildxBuilders(t *testing.T) {
 		want []node
 		err  string
 	}{
-		{"container", []node{{name: "container/container0", address: "docker-container://buildx_buildkit_container0"}}, ""},
-		{"context", []node{{name: "context/context0", address: "docker-container://buildx_buildkit_context0?context=far"}}, ""},
+		{"container", []node{{
+			name: "container/container0", address: "docker-container://buildx_buildkit_container0", container: "buildx_buildkit_container0",
+			engine: []string{"--host", "unix:///var/run/docker.sock"},
+		}}, ""},
+		{"context", []node{{
+			name: "context/context0", address: "docker-container://buildx_buildkit_context0", container: "buildx_buildkit_context0",
+			engine: []string{"--context", "far"},
+		}}, ""},
 		{"far", []node{
 			{name: "far/far0", address: "tcp://far:1234", platforms: []string{"linux/arm64", "linux/arm/v7"}, serverName: "far.example", ca: "/c/ca.pem", cert: "/c/cert.pem", key: "/c/key.pem"},
 			{name: "far/far1", address: "tcp://near:1234", platforms: []string{"linux/amd64"}},
@@ -117,7 +123,11 @@ func TestCurrentBuilder(t *testing.T) {
 // TestDealing: each platform goes to the builder that names it, or else to the
 // one that names none.
 func TestDealing(t *testing.T) {
-	arm, any := &Engine{Address: "arm", platforms: []string{"linux/arm64"}}, &Engine{Address: "any"}
+	arm, any := &Engine{Address: "arm", platforms: []string{"linux/arm64"}, named: true}, &Engine{Address: "any"}
+	// Nodes of buildx: what each can do was asked for.
+	both := []string{"linux/amd64", "linux/386"}
+	near := &Engine{Address: "near", can: both}
+	far := &Engine{Address: "far", can: []string{"linux/arm64", "linux/arm/v7"}, platforms: []string{"linux/riscv64"}}
 	for _, tt := range []struct {
 		first  *Engine
 		others []*Engine
@@ -129,6 +139,11 @@ func TestDealing(t *testing.T) {
 		{any, []*Engine{arm}, "linux/amd64 linux/s390x", "any:linux/amd64,linux/s390x", ""},
 		{arm, []*Engine{any}, "", "arm:linux/arm64", ""},
 		{arm, nil, "linux/amd64", "", "no builder was named for it"},
+		{near, []*Engine{far}, "linux/arm64 linux/amd64 linux/riscv64", "near:linux/amd64 far:linux/arm64,linux/riscv64", ""},
+		{far, []*Engine{near}, "linux/386", "near:linux/386", ""},
+		{near, []*Engine{near, far}, "linux/amd64", "near:linux/amd64", ""},
+		{near, []*Engine{far}, "linux/s390x", "near:linux/s390x", ""}, // which will say that it can not
+		{near, []*Engine{far}, "", "near:", ""},
 	} {
 		e := *tt.first
 		e.others = tt.others

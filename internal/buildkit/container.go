@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -33,11 +34,13 @@ const (
 // else is there (SOPS keys, tokens) is not for it.
 var dockerEnv = append([]string{
 	"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION", "SSH_AUTH_SOCK",
+	"BUILDX_CONFIG",
 }, daemonEnv...)
 
 // A container has a buildkitd in it, which docker started for this run.
 type container struct {
 	name, owner string
+	image       string
 	allow       []string // entitlements
 }
 
@@ -69,10 +72,10 @@ func startContainer(ctx context.Context, opts EngineOptions) (_ *Engine, err err
 	if err != nil {
 		return nil, fmt.Errorf("starting BuildKit by docker: %w", err)
 	}
-	c := container{owner: ownerOf(opts.CacheDir), allow: opts.Allow}
+	c := container{owner: ownerOf(opts.CacheDir), image: cmp.Or(opts.Image, containerImage), allow: opts.Allow}
 	c.name = "secure-build-" + c.owner
 	end := func() error { return errors.Join(c.remove(), unlock()) }
-	fmt.Fprintf(opts.Log, "secure-build: starting %s by Docker %s, as a privileged container\n", containerImage, version)
+	fmt.Fprintf(opts.Log, "secure-build: starting %s by Docker %s, as a privileged container\n", c.image, version)
 	// The lock is ours, so what a run that was killed has left is nobody's.
 	err = c.remove()
 	if err == nil {
@@ -115,7 +118,7 @@ func (c container) args(getenv func(string) string) []string {
 			args = append(args, "--env", name) // its value is docker's to take
 		}
 	}
-	args = append(args, containerImage)
+	args = append(args, c.image)
 	for _, e := range c.allow {
 		name, _, _ := strings.Cut(e, "=")
 		args = append(args, "--allow-insecure-entitlement", name)
@@ -128,7 +131,7 @@ func (c container) wait(ctx context.Context) (*Engine, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		e, err := dial(ctx, "docker", "docker-container://"+c.name, startTimeout)
+		e, err := dial(ctx, "docker", "docker-container://"+c.name, startTimeout, node{container: c.name}.dialer())
 		if err == nil {
 			return e, nil
 		}
@@ -167,20 +170,44 @@ func (c container) remove() error {
 
 // docker runs the docker command, and returns what it says.
 func docker(ctx context.Context, timeout time.Duration, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker", args...)
-	cmd.WaitDelay = time.Second
+	return run(ctx, timeout, "docker", args...)
+}
+
+// dockerEnviron is what docker and buildx are given of our environment.
+func dockerEnviron() (env []string) {
 	for _, kv := range os.Environ() {
 		if name, _, _ := strings.Cut(kv, "="); slices.Contains(dockerEnv, name) {
-			cmd.Env = append(cmd.Env, kv)
+			env = append(env, kv)
 		}
 	}
+	return env
+}
+
+// run runs docker or buildx.
+func run(ctx context.Context, timeout time.Duration, program string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.WaitDelay = time.Second
+	cmd.Env = dockerEnviron()
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("docker %s: %w: %s", args[0], err, firstLine(strings.TrimSpace(said.String())))
+		for strings.HasPrefix(args[0], "--") { // which engine
+			args = args[2:]
+		}
+		return "", fmt.Errorf("%s %s: %w: %s", program, args[0], err, complaint(said.String()))
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// complaint is the line that says what went wrong, among those that tell what
+// was being done: pulling an image, starting a builder.
+func complaint(said string) string {
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	at := slices.IndexFunc(lines, func(line string) bool {
+		return strings.HasPrefix(line, "docker: ") || strings.HasPrefix(strings.ToLower(line), "error")
+	})
+	return lines[max(at, 0)]
 }

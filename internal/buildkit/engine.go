@@ -19,8 +19,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc/grpclog"
 
-	// The schemes that BUILDKIT_HOST may have beside unix:// and tcp://.
-	_ "github.com/moby/buildkit/client/connhelper/dockercontainer"
+	// The schemes that BUILDKIT_HOST may have beside unix://, tcp:// and
+	// docker-container:// (boot.go).
 	_ "github.com/moby/buildkit/client/connhelper/kubepod"
 	_ "github.com/moby/buildkit/client/connhelper/nerdctlcontainer"
 	_ "github.com/moby/buildkit/client/connhelper/podmancontainer"
@@ -39,6 +39,7 @@ type EngineOptions struct {
 	Getenv     func(string) string // BUILDKIT_HOST, XDG_RUNTIME_DIR, PATH
 	Log        io.Writer           // notes to the user, such as waiting for a lock
 	Executable string              // our own binary: the private daemon is looked for beside it
+	Image      string              // of BuildKit, for docker; "" is the pinned one
 }
 
 // An Engine is a daemon that answers.
@@ -54,6 +55,8 @@ type Engine struct {
 	root      string    // of the state of a private daemon
 	node      string    // BUILDER/NODE, if buildx knows it
 	platforms []string  // that it was named for; none for any
+	named     bool      // by --builder, and so for no others
+	can       []string  // platforms that it says it can build, if there are others
 	shared    bool      // other builds of this run are on it too
 	others    []*Engine // the other builders of this build
 	pulse     pulse     // zero for the usual one
@@ -72,6 +75,9 @@ func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
 	}
 	if len(opts.Builders) > 0 {
 		nodes, err := chosen(ctx, opts)
+		if err == nil {
+			err = boot(ctx, nodes, opts.Log)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -115,6 +121,11 @@ func dialAll(ctx context.Context, nodes []node) (*Engine, error) {
 	var first *Engine
 	for _, n := range nodes {
 		e, err := n.dial(ctx, dialTimeout)
+		if err == nil && len(nodes) > 1 {
+			if e.can, err = e.workers(ctx); err != nil {
+				err = errors.Join(err, e.Close())
+			}
+		}
 		if err != nil {
 			if first != nil {
 				err = errors.Join(err, first.Close())
@@ -144,6 +155,9 @@ func current(ctx context.Context, opts EngineOptions) *Engine {
 	}
 	if errors.Is(err, errNoExport) {
 		return nil // Docker itself, which most people have never chosen
+	}
+	if err == nil {
+		err = boot(ctx, nodes, opts.Log)
 	}
 	var e *Engine
 	if err == nil {
@@ -204,11 +218,17 @@ func (n node) dial(ctx context.Context, timeout time.Duration) (*Engine, error) 
 	if n.cert != "" || n.key != "" {
 		opts = append(opts, client.WithCredentials(n.cert, n.key))
 	}
+	if n.container == "" {
+		n.container, n.engine = inContainer(n.address)
+	}
+	if n.container != "" {
+		opts = append(opts, n.dialer())
+	}
 	e, err := dial(ctx, "builder", n.address, timeout, opts...)
 	if err != nil {
 		return nil, err
 	}
-	e.platforms, e.node = n.platforms, n.name
+	e.platforms, e.named, e.node = n.platforms, n.named, n.name
 	return e, nil
 }
 

@@ -5,6 +5,7 @@ package buildkit
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 )
 
@@ -21,3 +22,7 @@ func (d *daemon) start([]string) (func(time.Duration), <-chan error, error) {
 }
 
 func lock(context.Context, string, func()) (func() error, error) { return nil, errLinux }
+
+func ownSession() *syscall.SysProcAttr { return nil }
+
+func inThread(f func()) { f() }

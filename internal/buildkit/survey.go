@@ -1,7 +1,9 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"time"
@@ -39,6 +41,10 @@ func Survey(ctx context.Context, opts EngineOptions) []Candidate {
 			all = append(all, Candidate{Kind: c.kind, Place: c.place, Note: firstLine(c.err.Error())})
 			continue
 		}
+		if err := c.node.running(ctx); errors.Is(err, errStopped) || errors.Is(err, errUnmade) {
+			all = append(all, Candidate{Kind: c.kind, Place: c.place, OK: true, Note: err.Error() + ": a build starts it"})
+			continue
+		}
 		try(c.kind, c.place, func(ctx context.Context) (*Engine, error) { return c.node.dial(ctx, 5*time.Second) })
 	}
 	for _, sock := range UsualSockets(opts.Getenv) {
@@ -53,7 +59,7 @@ func Survey(ctx context.Context, opts EngineOptions) []Candidate {
 		place = "as an ordinary user, by rootlesskit"
 	}
 	try("private", place, func(ctx context.Context) (*Engine, error) { return startPrivate(ctx, opts) })
-	last := Candidate{Kind: "docker", Place: containerImage}
+	last := Candidate{Kind: "docker", Place: cmp.Or(opts.Image, containerImage)}
 	version, err := engineOf(ctx)
 	if last.OK = err == nil; last.OK {
 		last.Note = "a privileged container of Docker " + version

@@ -26,20 +26,49 @@ type share struct {
 	platforms []string
 }
 
-// shares deals the platforms out: to the daemon that names one, or else to the
-// one that names none.
+// workers lists the platforms that a daemon can build.
+func (e *Engine) workers(ctx context.Context) (can []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	all, err := e.client.ListWorkers(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("asking BuildKit at %s for its platforms: %w", e.Address, err)
+	}
+	for _, w := range all {
+		for _, p := range w.Platforms {
+			can = append(can, platforms.FormatAll(platforms.Normalize(p)))
+		}
+	}
+	return can, nil
+}
+
+// shares deals the platforms out: to the daemon that is named for one, or else
+// to the first that says it can build it, or else to one that was named for none.
+// If none are wanted, those are that were named with --builder; or else the first
+// daemon builds its own, as with buildx.
 func (e *Engine) shares(wanted []string) ([]share, error) {
 	all := append([]*Engine{e}, e.others...)
 	dealt := make([]share, len(all))
-	if len(wanted) == 0 { // what the daemons say for themselves
+	if len(wanted) == 0 {
 		for _, one := range all {
-			wanted = append(wanted, one.platforms...)
+			if one.named {
+				wanted = append(wanted, one.platforms...)
+			}
 		}
 	}
+	if len(wanted) == 0 {
+		return []share{{engine: e}}, nil
+	}
 	for _, p := range wanted {
-		at := slices.IndexFunc(all, func(one *Engine) bool { return slices.Contains(one.platforms, p) })
-		if at < 0 {
-			at = slices.IndexFunc(all, func(one *Engine) bool { return len(one.platforms) == 0 })
+		at := -1
+		for _, fits := range []func(*Engine) bool{
+			func(one *Engine) bool { return slices.Contains(one.platforms, p) },
+			func(one *Engine) bool { return !one.named && slices.Contains(one.can, p) },
+			func(one *Engine) bool { return len(one.platforms) == 0 },
+		} {
+			if at = slices.IndexFunc(all, fits); at >= 0 {
+				break
+			}
 		}
 		if at < 0 {
 			return nil, hint.Wrap(fmt.Errorf("building for %s: no builder was named for it", p), "--builder %s=ADDRESS", p)

@@ -44,19 +44,32 @@ func Start() (*Engine, error) {
 }
 
 func (e *Engine) start() error {
+	data := filepath.Join(e.dir, "data")
 	args := []string{
 		"unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
-		"dockerd", "--host", e.Host, "--data-root", filepath.Join(e.dir, "data"), "--exec-root", filepath.Join(e.dir, "exec"),
+		// The engine waits for the disk at every step; on a tmpfs it has nothing to wait for.
+		"sh", "-c", `mount -t tmpfs -o mode=711 tmpfs "$0" && exec "$@"`, data,
+		"dockerd", "--host", e.Host, "--data-root", data, "--exec-root", filepath.Join(e.dir, "exec"),
 		"--pidfile", filepath.Join(e.dir, "pid"), "--config-file", filepath.Join(e.dir, "none.json"),
 		// Nothing of the machine's own network is touched.
 		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--userland-proxy=false",
 	}
+	runtime, err := e.runtime()
+	if err != nil {
+		return err
+	}
+	args = append(args, "--add-runtime", "tests="+runtime, "--default-runtime", "tests")
 	if os.Geteuid() != 0 {
 		args = append([]string{"sudo", "-n"}, append(args, "--group", fmt.Sprint(os.Getegid()))...)
 	}
-	if err := os.WriteFile(filepath.Join(e.dir, "none.json"), []byte("{}"), 0o600); err != nil {
+	if err := errors.Join(os.Mkdir(data, 0o711), os.WriteFile(filepath.Join(e.dir, "none.json"), []byte("{}"), 0o600)); err != nil {
 		return err
 	}
+	return e.run(args)
+}
+
+// run starts the engine's process, and waits until it answers.
+func (e *Engine) run(args []string) error {
 	var log bytes.Buffer
 	e.cmd = exec.Command(args[0], args[1:]...)
 	e.cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/local/sbin:/usr/sbin:/sbin", "HOME=" + e.dir, "DOCKER_TMPDIR=" + e.dir}
@@ -104,6 +117,20 @@ func (e *Engine) Docker(args ...string) (string, error) {
 		return "", fmt.Errorf("docker %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// State is the folder in which the engine keeps everything, images, volumes
+// and containers: seen through one of its processes, since it is mounted where
+// only they are. "" if it has ended.
+func (e *Engine) State() string {
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range names {
+		cmdline, _ := os.ReadFile(name)
+		if strings.HasPrefix(string(cmdline), "dockerd\x00") && strings.Contains(string(cmdline), "\x00"+e.Host+"\x00") {
+			return filepath.Join(filepath.Dir(name), "root", e.dir, "data")
+		}
+	}
+	return ""
 }
 
 // Stop ends the engine and removes all that it kept.

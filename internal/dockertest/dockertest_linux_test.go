@@ -1,11 +1,13 @@
 package dockertest
 
 import (
+	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestStart: a container runs, and nothing is left of it or of the engine.
@@ -46,5 +48,34 @@ func TestStart(t *testing.T) {
 	}
 	if _, err := os.Stat(e.dir); err == nil || strings.Contains(string(mounts), e.dir) {
 		t.Errorf("%s is still there", e.dir)
+	}
+}
+
+// TestLoadBuildKit: what buildx is given answers, and can run a step.
+func TestLoadBuildKit(t *testing.T) {
+	e, err := Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := LoadBuildKit(e, cmp.Or(os.Getenv("SECURE_BUILD_TOOLS"), filepath.Join("..", "..", "bin", "tools"))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Docker("run", "--detach", "--privileged", "--network", "host", "--name", "bk", BuildKitImage); err != nil {
+		t.Fatal(err)
+	}
+	var workers string
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if workers, err = e.Docker("exec", "bk", "buildctl", "debug", "workers"); err == nil {
+			break
+		}
+	}
+	if err != nil || !strings.Contains(workers, "linux/") {
+		log, _ := e.Docker("logs", "bk")
+		t.Errorf("got %q, %v, want a worker for Linux:\n%s", workers, err, log)
 	}
 }

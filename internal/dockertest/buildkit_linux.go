@@ -1,0 +1,112 @@
+package dockertest
+
+import (
+	"archive/tar"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// BuildKitImage is the image that buildx starts for its driver docker-container.
+const BuildKitImage = "moby/buildkit:buildx-stable-1"
+
+// LoadBuildKit makes an image of BuildKit on this engine, from the programs in
+// tools and this machine's runc, and names it BuildKitImage. It is laid out as
+// the published one is; buildx takes it from the engine when it cannot pull.
+func LoadBuildKit(e *Engine, tools string) error {
+	archive := filepath.Join(e.dir, "buildkit.tar")
+	defer os.Remove(archive)
+	err := writeArchive(archive, map[string]string{
+		"usr/bin/buildkitd":     filepath.Join(tools, "buildkitd"),
+		"usr/bin/buildctl":      filepath.Join(tools, "buildctl"),
+		"usr/bin/buildkit-runc": "runc",
+	})
+	if err == nil {
+		_, err = e.Docker("import", "--change", `ENTRYPOINT ["buildkitd"]`, "--change", "VOLUME /var/lib/buildkit",
+			"--change", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", archive, BuildKitImage)
+	}
+	if err != nil {
+		return fmt.Errorf("making an image of BuildKit: %w", err)
+	}
+	return nil
+}
+
+// LoadShell makes an image of busybox on this engine, as NAME: what can be
+// built upon, and run, where nothing can be pulled.
+func LoadShell(e *Engine, name string) error {
+	archive := filepath.Join(e.dir, "shell.tar")
+	defer os.Remove(archive)
+	err := writeArchive(archive, map[string]string{"bin/busybox": "/bin/busybox", "bin/sh": "/bin/busybox"})
+	if err == nil {
+		_, err = e.Docker("import", "--change", `CMD ["/bin/sh"]`, archive, name)
+	}
+	if err != nil {
+		return fmt.Errorf("making the image %s: %w", name, err)
+	}
+	return nil
+}
+
+// writeArchive archives programs, by their places in the image, with the
+// libraries that they load.
+func writeArchive(name string, programs map[string]string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	w := tar.NewWriter(f)
+	err = w.WriteHeader(&tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777})
+	seen := map[string]bool{}
+	add := func(place, path string) error {
+		if seen[place] {
+			return nil
+		}
+		seen[place] = true
+		return addFile(w, place, path)
+	}
+	for place, program := range programs {
+		path, loads, lerr := libraries(program)
+		err = errors.Join(err, lerr, add(place, path))
+		for _, library := range loads {
+			err = errors.Join(err, add(strings.TrimPrefix(library, "/"), library))
+		}
+	}
+	return errors.Join(err, w.Close(), f.Close())
+}
+
+// libraries finds a program, in PATH or where Debian keeps those of root, and
+// what it loads.
+func libraries(program string) (path string, loads []string, err error) {
+	if path, err = exec.LookPath(program); err != nil {
+		if path, err = exec.LookPath(filepath.Join("/usr/sbin", program)); err != nil {
+			return "", nil, err
+		}
+	}
+	out, _ := exec.Command("ldd", path).Output() // it fails for a static one
+	for line := range strings.Lines(string(out)) {
+		if i := strings.IndexByte(line, '/'); i >= 0 {
+			loads = append(loads, strings.Fields(line[i:])[0])
+		}
+	}
+	return path, loads, nil
+}
+
+func addFile(w *tar.Writer, place, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if err := w.WriteHeader(&tar.Header{Name: place, Typeflag: tar.TypeReg, Mode: 0o755, Size: fi.Size()}); err != nil {
+		return err
+	}
+	_, err = io.Copy(w, f)
+	return err
+}
