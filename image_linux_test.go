@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -92,6 +93,25 @@ func TestImageIsReproducible(t *testing.T) {
 	}
 }
 
+// theImage is the image of the real parts, in a registry that stays.
+var theImage struct {
+	once  sync.Once
+	image v1.Image
+}
+
+// ourImage returns the image, which the first test that wants it builds.
+func ourImage(t *testing.T, tools string) v1.Image {
+	t.Helper()
+	theImage.once.Do(func() {
+		srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+		theImage.image = buildImage(t, imageParts(t, "bin/secure-build", tools), strings.TrimPrefix(srv.URL, "http://")+"/secure-build:test")
+	})
+	if theImage.image == nil {
+		t.Fatal("the image could not be built")
+	}
+	return theImage.image
+}
+
 // TestImage starts the image as Docker does for a job: as its user, with
 // Docker's default capabilities to gain and no others, and with parts of /proc
 // masked; without a seccomp profile, which rootless needs. In it the demo is
@@ -102,8 +122,7 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	reg := localRegistry(t)
-	img := buildImage(t, imageParts(t, "bin/secure-build", tools), reg+"/secure-build:test")
-	c := newContainer(t, img)
+	c := newContainer(t, ourImage(t, tools))
 	c.demo(t, tools)
 	c.env = append(c.env, "SOPS_AGE_KEY="+c.key, "REGISTRY="+reg)
 	out := c.run(t, "sh", "-c", `set -e; id -u; cd /builds/demo
