@@ -3,20 +3,30 @@
 package securebuild_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/secure-build/internal/canary"
+	"github.com/org/secure-build/internal/dockertest"
 	"go.yaml.in/yaml/v3"
 )
 
 // TestComponentInContainers runs the component's jobs as a GitLab runner with
-// the docker executor does: in our own image, with BuildKit in the job or in a
-// service container beside it, in Docker's own network.
+// the docker executor does: in our own image, with BuildKit in the job, in a
+// service container beside it (the example for docker:dind's runners) or
+// elsewhere, with certificates (the example for Kubernetes).
 func TestComponentInContainers(t *testing.T) {
 	r := newGitLabRunner(t)
 	r.project(t)
@@ -30,11 +40,18 @@ func TestComponentInContainers(t *testing.T) {
 		r.reports(t, "leak", "leaked")
 	})
 	t.Run("service", func(t *testing.T) {
-		out := r.run(t, 1, nil, "--privileged", "service", "service-leak")
-		expect(t, out, "> pushed "+r.registry+"/team/app:service@sha256:", "started service image: docker.io/moby/buildkit:", "PASS  service",
-			"leaked: 2 secrets in the image", "FAIL 2")
-		r.reports(t, "service", "clean")
+		out := r.run(t, 0, nil, "--privileged", "--file", "dind.yml", "secure-build")
+		expect(t, out, "> pushed "+r.registry+"/team/app:latest@sha256:", "started service image: docker.io/moby/buildkit:")
+		r.reports(t, "secure-build", "clean")
+		out = r.run(t, 1, nil, "--privileged", "service-leak")
+		expect(t, out, "leaked: 2 secrets in the image", "FAIL 2")
 		r.reports(t, "service-leak", "leaked")
+	})
+	t.Run("elsewhere", func(t *testing.T) {
+		certificates := r.daemon(t, "buildkitd.ci.svc")
+		out := r.run(t, 0, nil, "--file", "kubernetes.yml", "--extra-host", "buildkitd.ci.svc:"+dockertest.Gateway, "--volume", certificates+":/certs/client:ro", "secure-build")
+		expect(t, out, "the file is [masked:npmrc]", "> pushed "+r.registry+"/team/app:")
+		r.reports(t, "secure-build", "clean")
 	})
 	t.Run("as root", func(t *testing.T) {
 		out := r.run(t, 0, options, "--umask", "private")
@@ -53,6 +70,36 @@ func TestComponentInContainers(t *testing.T) {
 	if got, want := r.written(t), []string{"team/app"}; !slices.Equal(got, want) {
 		t.Errorf("repositories that were written to: got %q, want %q", got, want)
 	}
+}
+
+// daemon starts a BuildKit that is not the job's, under a name, and returns a
+// folder with what a client has to show.
+func (r *gitlabRunner) daemon(t *testing.T, host string) (certificates string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One certificate is the authority, the daemon and its client.
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, cerr := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	key, kerr := x509.MarshalPKCS8PrivateKey(private)
+	dir := filepath.Join(r.dir, "certificates")
+	err = errors.Join(cerr, kerr, os.Mkdir(dir, 0o755))
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	for name, data := range map[string][]byte{"ca.pem": certificate, "cert.pem": certificate, "key.pem": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})} {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), data, 0o644)) // the job is another user
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.docker(t, "run", "--detach", "--privileged", "--network", "host", "--volume", dir+":/certs:ro", dockertest.BuildKitImage,
+		"--addr", "tcp://"+dockertest.Gateway+":1234", "--tlscacert", "/certs/ca.pem", "--tlscert", "/certs/cert.pem", "--tlskey", "/certs/key.pem")
+	return dir
 }
 
 // securityOptions are those that docs/gitlab.md tells to put into the runner's

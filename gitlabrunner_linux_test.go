@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -119,9 +120,6 @@ include:
     inputs: {job: leak, file: leaky, report-dir: leak-report, dotenv: leak.env, sops: [secrets.yaml], variables: [NPM_TOKEN, kubeconfig=KUBECONFIG],
       tags: ["$CI_REGISTRY_IMAGE/leak:1"], push: true}
   - local: component.yml
-    inputs: {job: service, engine: service, report-dir: service-report, dotenv: service.env, sops: [secrets.yaml],
-      variables: [NPM_TOKEN, kubeconfig=KUBECONFIG], tags: ["$CI_REGISTRY_IMAGE:service"], push: true}
-  - local: component.yml
     inputs: {job: service-leak, engine: service, file: leaky, report-dir: service-leak-report, dotenv: service-leak.env, sops: [secrets.yaml],
       variables: [NPM_TOKEN, kubeconfig=KUBECONFIG], tags: ["$CI_REGISTRY_IMAGE/leak:1"], push: true}
 `
@@ -137,6 +135,21 @@ RUN --mount=type=secret,id=npm_token,required=true \
     cat /run/secrets/kubeconfig && echo "the tokens are $(cat /run/secrets/npm_token) and $NPM_TOKEN" && date > /built
 `
 
+// example is a file of examples/gitlab, with more inputs, and with the copy of
+// the component that lies in the project.
+func example(t *testing.T, name, inputs string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("examples", "gitlab", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const include, head = "  - component: $CI_SERVER_FQDN/org/secure-build/secure-build@1\n", "    inputs:\n"
+	if !strings.Contains(string(text), include+head) {
+		t.Fatalf("%s does not include the component", name)
+	}
+	return strings.Replace(string(text), include+head, "  - local: component.yml\n"+head+inputs, 1)
+}
+
 // project makes the checkout, with secrets in a SOPS file, in a variable and in
 // a File variable.
 func (r *gitlabRunner) project(t *testing.T) {
@@ -145,7 +158,7 @@ func (r *gitlabRunner) project(t *testing.T) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"token", "NPM_TOKEN", "KUBECONFIG"} {
+	for _, name := range []string{"token", "NPM_TOKEN", "KUBECONFIG", "npmrc"} {
 		random := canary.Token
 		if name == "KUBECONFIG" {
 			random = canary.Document
@@ -172,7 +185,10 @@ func (r *gitlabRunner) project(t *testing.T) {
 	for name, data := range map[string]string{
 		"../variables.yml": string(variables), "component.yml": string(component), ".gitlab-ci.yml": pipeline, "busybox": string(busybox),
 		".gitignore": ".gitlab-ci-local\n", "Dockerfile": dockerfile,
-		"leaky": dockerfile + "RUN --mount=type=secret,id=NPM_TOKEN,env=NPM_TOKEN --mount=type=secret,id=kubeconfig echo $NPM_TOKEN | base64 -w0 > /token && cp /run/secrets/kubeconfig /config\n",
+		"dind.yml":       example(t, "dind.yml", "      variables: [NPM_TOKEN, kubeconfig=KUBECONFIG]\n"),
+		"kubernetes.yml": example(t, "kubernetes.yml", "      file: cluster\n"), ".npmrc": string(r.values["npmrc"]),
+		"cluster": "FROM scratch AS base\nCOPY busybox /bin/sh\nFROM base\nRUN --mount=type=secret,id=npmrc,required=true read -r line </run/secrets/npmrc; echo \"the file is $line\" >&2; echo >/built\n",
+		"leaky":   dockerfile + "RUN --mount=type=secret,id=NPM_TOKEN,env=NPM_TOKEN --mount=type=secret,id=kubeconfig echo $NPM_TOKEN | base64 -w0 > /token && cp /run/secrets/kubeconfig /config\n",
 		// docker, with what the runner's configuration has for jobs
 		"../docker": "#!/bin/sh\ncase $1 in create) shift; set -- create $RUNNER_OPTIONS \"$@\" ;; esac\nexec docker \"$@\"\n",
 	} {
