@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -81,7 +82,13 @@ func newGitLabRunner(t *testing.T) *gitlabRunner {
 		t.Fatal(err)
 	}
 	r.docker(t, "run", "--detach", "--name", "registry", "--network", "host", "registry:1", "/bin/crane", "registry", "serve", "--address", r.registry)
-	return r
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		if _, err := r.engine.Docker("exec", "registry", "/bin/crane", "catalog", r.registry); err == nil {
+			return r
+		} else if time.Now().After(end) {
+			t.Fatalf("the registry does not answer: %v", err)
+		}
+	}
 }
 
 func (r *gitlabRunner) docker(t *testing.T, args ...string) string {
