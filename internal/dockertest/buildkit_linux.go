@@ -38,9 +38,15 @@ func LoadBuildKit(e *Engine, tools string) error {
 // LoadShell makes an image of busybox on this engine, as NAME: what can be
 // built upon, and run, where nothing can be pulled.
 func LoadShell(e *Engine, name string) error {
-	archive := filepath.Join(e.dir, "shell.tar")
+	return LoadPrograms(e, name, map[string]string{"bin/busybox": "/bin/busybox", "bin/sh": "/bin/busybox"})
+}
+
+// LoadPrograms makes an image of programs of this machine on this engine, as
+// NAME. It begins with a shell, if it has one.
+func LoadPrograms(e *Engine, name string, programs map[string]string) error {
+	archive := filepath.Join(e.dir, "programs.tar")
 	defer os.Remove(archive)
-	err := writeArchive(archive, map[string]string{"bin/busybox": "/bin/busybox", "bin/sh": "/bin/busybox"})
+	err := writeArchive(archive, programs)
 	if err == nil {
 		_, err = e.Docker("import", "--change", `CMD ["/bin/sh"]`, archive, name)
 	}
