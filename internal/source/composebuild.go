@@ -62,6 +62,9 @@ func (s *Service) refuse(b *types.BuildConfig) error {
 		errs = append(errs, fmt.Errorf("build.isolation: %s is not supported, which is for Windows", b.Isolation))
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.AdditionalContexts)) {
+		if strings.Contains(name, "=") { // it is an option, NAME=WHERE, and what is judged here would be cut elsewhere there
+			errs = append(errs, fmt.Errorf("build.additional_contexts.%s: a name has no =", printable(name)))
+		}
 		if strings.HasPrefix(b.AdditionalContexts[name], "service:") {
 			errs = append(errs, hint.Wrap(fmt.Errorf("build.additional_contexts.%s: the image of another service is not supported", name),
 				"name its folder and use a target, or push it first and use docker-image://REF"))
