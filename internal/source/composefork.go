@@ -21,9 +21,13 @@ import (
 // stranger's word (I10): it is given no variable of the job but those that the
 // CI shows to everyone, nothing outside of the checkout, and no rights.
 
-// publicVariables are what everyone who can see the change can see too.
+// publicVariables are what everyone who can see the change can see too: by their
+// whole names, since people call a token of their own CI_PROJECT_TOKEN.
+// https://docs.gitlab.com/ci/variables/predefined_variables/
 var publicVariables = regexp.MustCompile(`^(CI|SOURCE_DATE_EPOCH|COMPOSE_(PROJECT_NAME|PROFILES)` +
-	`|CI_(COMMIT|PROJECT)_[A-Z_]+|CI_(DEFAULT_BRANCH|JOB_ID|JOB_NAME|PIPELINE_ID|PIPELINE_IID|PIPELINE_SOURCE|REGISTRY|REGISTRY_IMAGE|SERVER_HOST|SERVER_URL|MERGE_REQUEST_IID)` +
+	`|CI_COMMIT_(AUTHOR|BEFORE_SHA|BRANCH|DESCRIPTION|MESSAGE|REF_NAME|REF_PROTECTED|REF_SLUG|SHA|SHORT_SHA|TAG|TAG_MESSAGE|TIMESTAMP|TITLE)` +
+	`|CI_PROJECT_(DESCRIPTION|DIR|ID|NAME|NAMESPACE|NAMESPACE_ID|NAMESPACE_SLUG|PATH|PATH_SLUG|ROOT_NAMESPACE|TITLE|TOPICS|URL|VISIBILITY)` +
+	`|CI_(DEFAULT_BRANCH|JOB_ID|JOB_NAME|PIPELINE_ID|PIPELINE_IID|PIPELINE_SOURCE|REGISTRY|REGISTRY_IMAGE|SERVER_HOST|SERVER_URL|MERGE_REQUEST_IID)` +
 	`|GITHUB_(SHA|REF|REF_NAME|REF_TYPE|HEAD_REF|BASE_REF|REPOSITORY|REPOSITORY_OWNER|RUN_ID|RUN_NUMBER|RUN_ATTEMPT|EVENT_NAME|SERVER_URL))$`)
 
 // public are the variables that a stranger's Compose file may name.

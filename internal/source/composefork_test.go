@@ -17,6 +17,7 @@ func TestPublic(t *testing.T) {
 		"CI=true", "CI_COMMIT_SHA=1", "CI_PROJECT_PATH=a/b", "CI_REGISTRY_IMAGE=r/a/b", "GITHUB_SHA=1", "COMPOSE_PROJECT_NAME=x",
 		"CI_JOB_TOKEN=s", "CI_REGISTRY_PASSWORD=s", "CI_REGISTRY_USER=s", "CI_DEPLOY_PASSWORD=s", "CI_JOB_JWT_V2=s", "CI_REPOSITORY_URL=s", "CI_BUILD_TOKEN=s",
 		"GITHUB_TOKEN=s", "ACTIONS_RUNTIME_TOKEN=s", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=s", "SOPS_AGE_KEY=s", "AWS_SECRET_ACCESS_KEY=s",
+		"CI_PROJECT_TOKEN=s", "CI_PROJECT_ACCESS_TOKEN=s", "CI_COMMIT_TOKEN=s", "CI_COMMIT_SIGNING_KEY=s", // people's own names
 		"NPM_TOKEN=s", "HOME=/root", "MY_CI_COMMIT_SHA=s", "ci_commit_sha=s", "=s", "",
 	}
 	if got, want := public(environ), environ[:6]; !slices.Equal(got, want) {
