@@ -58,6 +58,9 @@ func newService(project *types.Project, svc types.ServiceConfig, opts Options) (
 // refuse names what we do not have.
 func (s *Service) refuse(b *types.BuildConfig) error {
 	var errs []error
+	if s.Name == "." || s.Name == ".." { // its reports would go elsewhere
+		errs = append(errs, fmt.Errorf("%q is no name for a folder, and the reports of a service have one of its name", s.Name))
+	}
 	if b.Isolation != "" && b.Isolation != "default" {
 		errs = append(errs, fmt.Errorf("build.isolation: %s is not supported, which is for Windows", b.Isolation))
 	}
