@@ -207,22 +207,38 @@ func LeadsOut(opts Options, places ...string) error {
 	if why == nil {
 		return nil
 	}
-	wd, err := filepath.Abs(".")
-	if err == nil {
-		wd, err = filepath.EvalSymlinks(wd)
-	}
-	if err != nil {
-		return fmt.Errorf("finding the checkout: %w", err)
-	}
-	root := checkoutOf(filepath.Join(wd, "Dockerfile"))
 	for _, place := range places {
-		path := place
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(wd, path)
+		root, out, err := leadsOut(place)
+		if err != nil {
+			return err
 		}
-		if rel, err := filepath.Rel(root, path); err == nil && filepath.IsLocal(rel) && !inside(root, path) {
+		if out {
 			return hint.Wrap(fmt.Errorf("%s leads out of %s, and %w", printable(place), shown(root), why), "a fork's change is built from its own files, and what the job names elsewhere")
 		}
 	}
 	return nil
+}
+
+// leadsOut says whether a place that is named within the checkout around the
+// working directory is out of it, whichever name of that folder it has.
+func leadsOut(place string) (root string, out bool, err error) {
+	named, err := filepath.Abs(".")
+	if err != nil {
+		return "", false, fmt.Errorf("finding the checkout: %w", err)
+	}
+	wd, err := filepath.EvalSymlinks(named)
+	if err != nil {
+		return "", false, fmt.Errorf("finding the checkout: %w", err)
+	}
+	root = checkoutOf(filepath.Join(wd, "Dockerfile"))
+	up, err := filepath.Rel(wd, root)
+	if err != nil {
+		return "", false, fmt.Errorf("finding the checkout: %w", err)
+	}
+	path := place
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(wd, path)
+	}
+	within := func(dir string) bool { rel, err := filepath.Rel(dir, path); return err == nil && filepath.IsLocal(rel) }
+	return root, (within(root) || within(filepath.Join(named, up))) && !inside(root, path), nil
 }

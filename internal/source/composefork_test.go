@@ -243,3 +243,40 @@ func TestForkSecretFiles(t *testing.T) {
 		t.Errorf("its own files: got %v %v", all, err)
 	}
 }
+
+// TestComposeFolderIsALink: nor does the checkout begin where a folder of the
+// stranger's leads to. It does where the job itself names a file elsewhere.
+func TestComposeFolderIsALink(t *testing.T) {
+	parent, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, other := filepath.Join(parent, "checkout"), filepath.Join(parent, "other")
+	if err := errors.Join(os.MkdirAll(filepath.Join(root, ".git"), 0o755), os.Mkdir(filepath.Join(root, "sub"), 0o755), os.MkdirAll(filepath.Join(other, ".git"), 0o755),
+		os.Symlink(root, filepath.Join(parent, "named")), os.Symlink(other, filepath.Join(root, "deploy")), os.Symlink("sub", filepath.Join(root, "down")),
+		os.WriteFile(filepath.Join(other, "compose.yaml"), []byte("services: {app: {build: .}}"), 0o600),
+		os.WriteFile(filepath.Join(root, "sub", "compose.yaml"), []byte("services: {app: {build: .}}"), 0o600),
+		os.WriteFile(filepath.Join(root, "args.yaml"), []byte("services: {app: {build: {args: {A: b}}}}"), 0o600),
+		os.WriteFile(filepath.Join(root, "theirs.yaml"), []byte("services: {app: {build: {dockerfile_inline: 'COPY . /'}}}"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, wd := range []string{parent + "/named", parent + "/named/sub"} { // as PWD has it
+		t.Chdir(wd)
+		for _, tt := range []struct {
+			files []string
+			want  string
+		}{
+			{[]string{root + "/deploy/compose.yaml"}, "is outside of the checkout"},
+			{[]string{root + "/deploy/compose.yaml", root + "/theirs.yaml"}, "is outside of the checkout"},
+			{[]string{other + "/compose.yaml", root + "/theirs.yaml"}, "is outside of the checkout"},
+			{[]string{parent + "/named/deploy/compose.yaml"}, "is outside of the checkout"},
+			{[]string{other + "/compose.yaml"}, ""},
+			{[]string{root + "/down/compose.yaml", root + "/args.yaml"}, ""},
+		} {
+			_, err := Compose(t.Context(), tt.files, nil, strangersJob(t, "pull_request", forkEvent))
+			if got := fmt.Sprint(err); tt.want == "" && err != nil || !strings.Contains(got, tt.want) {
+				t.Errorf("%s: %s: got %s, want %q", wd, tt.files, got, tt.want)
+			}
+		}
+	}
+}
