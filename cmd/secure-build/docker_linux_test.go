@@ -102,26 +102,16 @@ func (s *scene) dockerImageCmd(ts *testscript.TestScript, _ []string) error {
 	}
 	r := newRecorder()
 	ts.Defer(r.Close)
-	ref := r.host() + "/moby/buildkit:test"
-	if _, err := s.engine.Docker("tag", dockertest.BuildKitImage, ref); err != nil {
-		return err
-	}
-	if _, err := s.engine.Docker("push", "--quiet", ref); err != nil {
-		return err
-	}
-	if _, err := s.engine.Docker("rmi", ref); err != nil {
-		return err
-	}
-	_, digest, err := r.manifest("moby/buildkit:test")
-	if err != nil {
-		return err
-	}
-	ts.Setenv(engineImageVariable, ref+"@"+digest)
-	s.vars = append(s.vars, engineImageVariable)
 	tools, err := toolsDir()
 	if err != nil {
 		return err
 	}
+	ref, err := dockertest.PushBuildKit(r.host()+"/moby/buildkit:test", tools)
+	if err != nil {
+		return err
+	}
+	ts.Setenv(engineImageVariable, ref)
+	s.vars = append(s.vars, engineImageVariable)
 	dirs := filepath.SplitList(ts.Getenv("PATH"))
 	ts.Setenv("PATH", strings.Join(slices.DeleteFunc(dirs, func(dir string) bool { return dir == tools }), ":"))
 	return nil
