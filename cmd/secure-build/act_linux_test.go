@@ -71,11 +71,11 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 		}
 	}
 	if contained {
-		command, err := jobImage()
+		options, err := jobImage()
 		if err != nil {
 			return err
 		}
-		c.args = append(c.args, "--rm", "--pull=false", "--var", "COMMAND="+command)
+		c.args = append(c.args, "--rm", "--pull=false", "--var", "OPTIONS="+options)
 		return s.play(ts, c)
 	}
 	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG", "RESULT", "DOCKER_HOST"} {
@@ -86,9 +86,9 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 	return s.play(ts, c)
 }
 
-// jobImage makes the image that a job runs in, and says where the command is that
-// it has to be given.
-func jobImage() (command string, err error) {
+// jobImage makes the image that a job runs in, and returns the options that bring
+// what is too large for it, and the command.
+func jobImage() (options string, err error) {
 	tools, err := toolsDir()
 	if err != nil {
 		return "", err
@@ -97,10 +97,12 @@ func jobImage() (command string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if err := dockertest.LoadJob(engine, "act-job:1", tools); err != nil {
+	args, err := dockertest.LoadJob(engine, "act-job:1", tools)
+	if err != nil {
 		return "", err
 	}
-	return exec.LookPath("secure-build")
+	command, err := exec.LookPath("secure-build")
+	return strings.Join(append(args, "--volume", command+":"+command+":ro"), " "), err
 }
 
 // commit makes the folder a repository with all that is in it.

@@ -66,6 +66,7 @@ func TestBuildxBuilders(t *testing.T) {
 		{"FAR", nil, ""}, // buildx knows names in lower case
 		{"pods", []node{{name: "pods/pods0", address: "kube-pod://buildkit-x-7f?namespace=ci"}}, ""},
 		{"moby", nil, "its driver is docker"},
+		{"default", nil, "its driver is docker"},
 		{"strange", nil, `its driver "steam" is not known`},
 		{"empty", nil, "it has no nodes"},
 		{"broken", nil, "reading the builder broken"},
@@ -101,9 +102,17 @@ func TestCurrentBuilder(t *testing.T) {
 		"default of the engine": {files: map[string]string{"current": `{"Key":"unix:///var/run/docker.sock"}`, "defaults/13c4025c96f36e94b348": "b"}, want: "b"},
 		"BUILDX_BUILDER":        {files: map[string]string{"current": `{"Key":"unix:///var/run/docker.sock","Name":"a"}`}, env: map[string]string{"BUILDX_BUILDER": "c"}, want: "c"},
 		"broken":                {files: map[string]string{"current": "{"}},
+		"removed":               {files: map[string]string{"current": `{"Key":"unix:///var/run/docker.sock","Name":"gone"}`}},
+		"removed, but a default": {files: map[string]string{
+			"current": `{"Key":"unix:///var/run/docker.sock","Name":"gone"}`, "defaults/13c4025c96f36e94b348": "b",
+		}, want: "b"},
+		"removed default": {files: map[string]string{"defaults/13c4025c96f36e94b348": "gone"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
+			for _, name := range []string{"a", "b"} {
+				write(t, filepath.Join(dir, "instances", name), "{}")
+			}
 			for file, text := range tt.files {
 				write(t, filepath.Join(dir, file), text)
 			}
