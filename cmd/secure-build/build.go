@@ -28,6 +28,10 @@ and written if it is clean; if it is not, that is a warning.
 Exit status: 0 pushed, or built and clean; 1 error; 2 secrets found, nothing
 pushed; 3 the Dockerfile and the secrets do not fit, nothing built.`
 
+// engineImage is BuildKit's image for docker. Tests, which reach no registry of
+// Docker's, have one of their own; "" is the pinned one.
+var engineImage string
+
 func (a *app) buildCommand() *cobra.Command {
 	var opts options
 	cmd := &cobra.Command{

@@ -2,6 +2,11 @@ package main_test
 
 import (
 	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/org/secure-build/internal/dockertest"
@@ -47,5 +52,67 @@ func (s *scene) dockerEngineCmd(ts *testscript.TestScript, _ []string) error {
 		return err
 	}
 	ts.Setenv("DOCKER_HOST", e.Host)
+	s.engine = e
+	return nil
+}
+
+// docker-kills [-clean] CONTAINER PATTERN COMMAND ARG…: kills the container, by
+// its name or by a label (label=NAME), as soon as the pattern is in stderr. With
+// -clean, the engine has no canary on its disk at that moment. The command has to
+// end soon, with an error.
+func (s *scene) dockerKillsCmd(ts *testscript.TestScript, args []string) error {
+	clean := len(args) > 0 && args[0] == "-clean"
+	if clean {
+		args = args[1:]
+	}
+	if len(args) < 3 || s.engine == nil {
+		return errors.New("usage: docker-kills [-clean] CONTAINER PATTERN COMMAND ARG…, after docker-engine")
+	}
+	when, err := regexp.Compile(args[1])
+	if err != nil {
+		return err
+	}
+	return s.play(ts, call{want: "1", when: when, within: soon, args: args[2:], act: func() error {
+		id := args[0]
+		if strings.HasPrefix(id, "label=") {
+			if id, err = s.engine.Docker("ps", "--quiet", "--filter", id); err != nil {
+				return err
+			}
+		}
+		if h := newHunt(s.canaries); clean {
+			if err := h.walk("engine", s.engine.State()); err != nil || len(h.found) > 0 {
+				return fmt.Errorf("the engine has, while a step runs: %q %w", h.found, err)
+			}
+		}
+		_, err := s.engine.Docker("kill", id)
+		return err
+	}})
+}
+
+// engineImageVariable tells the command of a script which image of BuildKit
+// docker is to start.
+const engineImageVariable = "TEST_BUILDKIT_IMAGE"
+
+// docker-image: an image of BuildKit is in a registry, and nowhere else, and
+// secure-build is pinned to it by its digest. Nothing in PATH makes a private
+// daemon. It has no network: the engine has no bridge.
+func (s *scene) dockerImageCmd(ts *testscript.TestScript, _ []string) error {
+	if err := s.dockerEngineCmd(ts, nil); err != nil {
+		return err
+	}
+	r := newRecorder()
+	ts.Defer(r.Close)
+	tools, err := toolsDir()
+	if err != nil {
+		return err
+	}
+	ref, err := dockertest.PushBuildKit(r.host()+"/moby/buildkit:test", tools)
+	if err != nil {
+		return err
+	}
+	ts.Setenv(engineImageVariable, ref)
+	s.vars = append(s.vars, engineImageVariable)
+	dirs := filepath.SplitList(ts.Getenv("PATH"))
+	ts.Setenv("PATH", strings.Join(slices.DeleteFunc(dirs, func(dir string) bool { return dir == tools }), ":"))
 	return nil
 }

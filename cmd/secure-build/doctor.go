@@ -57,7 +57,7 @@ func (a *app) doctorCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := a.diagnose(cmd.Context(), buildkit.EngineOptions{Builders: opts.list("builder"), TLSDir: opts.text("builder-tls"), CacheDir: dir}, tags)
+			d, err := a.diagnose(cmd.Context(), buildkit.EngineOptions{Builders: opts.list("builder"), TLSDir: opts.text("builder-tls"), CacheDir: dir, Image: engineImage}, tags)
 			if err != nil {
 				return err
 			}

@@ -206,7 +206,7 @@ func (f *fleet) share(ctx context.Context, b *build) (*buildkit.Engine, error) {
 		}
 		f.engine, err = buildkit.Connect(ctx, buildkit.EngineOptions{
 			Builders: b.builders, TLSDir: b.builderTLS, Allow: allow,
-			CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self,
+			CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self, Image: engineImage,
 		})
 		if err != nil {
 			return nil, err

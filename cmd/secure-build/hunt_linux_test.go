@@ -82,6 +82,9 @@ func (s *scene) hunt(exceptDaemon bool) (*hunt, error) {
 	if !exceptDaemon {
 		err = errors.Join(err, h.walk("daemon", s.daemon))
 	}
+	if s.engine != nil && !exceptDaemon {
+		err = errors.Join(err, h.walk("engine", s.engine.State()))
+	}
 	for _, tmpfs := range []string{"/dev/shm", "/run"} {
 		err = errors.Join(err, h.walk("tmpfs", tmpfs))
 	}

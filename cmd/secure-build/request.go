@@ -63,6 +63,9 @@ func (b *build) readOutputs(o options) error {
 	if push1 && !outputs.Has(buildkit.OutputPush) {
 		outputs.Targets = append(outputs.Targets, buildkit.Target{Type: buildkit.OutputPush})
 	}
+	if outputs.Has(buildkit.OutputDocker) && len(b.request.Platforms) > 1 { // no reason to build first
+		return hint.Wrap(fmt.Errorf("reading --output: type=docker and --load take one platform, and --platform names %d", len(b.request.Platforms)), "use --output type=oci, or one --platform")
+	}
 	force, err5 := o.bool("force-compression")
 	if err := outputs.Compress(o.text("compression"), o.text("compression-level"), force); err != nil {
 		return errors.Join(err, err5)

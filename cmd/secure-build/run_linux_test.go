@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -36,6 +37,8 @@ type call struct {
 	stdin  string // file
 	tty    bool   // stderr is a terminal
 	signal syscall.Signal
+	act    func() error    // what is done to what it uses, instead of a signal
+	within time.Duration   // of that it has to end; 0 is swift
 	when   *regexp.Regexp  // in stderr (of a job, in stdout): then the signal is sent
 	also   <-chan struct{} // the same for something else
 	job    bool            // it is a CI's runner: its jobs may have what was exported
@@ -176,22 +179,29 @@ func (s *scene) run(cmd *exec.Cmd, c call) (r run, code string, err error) {
 // attend waits for the end of a command, and sends the signal of its call.
 func (s *scene) attend(pid int, c call, fired <-chan struct{}, ended <-chan error) error {
 	late := time.After(patience)
+	within := cmp.Or(c.within, swift)
 	var sent time.Time
 	var err error
 	for {
 		select {
 		case <-ended:
 			switch took := time.Since(sent); {
-			case err != nil || c.signal == 0:
+			case err != nil || c.signal == 0 && c.act == nil:
 			case sent.IsZero():
 				err = errors.New("it ended before the signal could be sent")
-			case took > swift:
+			case took > within:
 				err = fmt.Errorf("it ended %v after the signal", took)
 			}
 			return err
 		case <-fired:
 			fired, sent = nil, time.Now()
-			late = time.After(4 * swift)
+			late = time.After(4 * within)
+			if c.act != nil {
+				if err = c.act(); err != nil {
+					_ = syscall.Kill(-pid, syscall.SIGKILL)
+				}
+				break
+			}
 			to := pid
 			if c.signal == syscall.SIGINT {
 				to = -pid

@@ -8,6 +8,7 @@ import (
 
 	"filippo.io/age"
 	main "github.com/org/secure-build/cmd/secure-build"
+	"github.com/org/secure-build/internal/dockertest"
 	"github.com/org/secure-build/internal/gitlab/gitlabtest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -17,7 +18,10 @@ import (
 // (the private daemon, the vault's supervisor).
 func TestMain(m *testing.M) {
 	testscript.Main(suite{m}, map[string]func(){
-		"secure-build": func() { os.Exit(main.Main()) },
+		"secure-build": func() {
+			main.UseImage(os.Getenv(engineImageVariable))
+			os.Exit(main.Main())
+		},
 		deniedCommand: func() {
 			fmt.Fprintln(os.Stderr, denyNamespaces()) // it has not become another program
 			os.Exit(1)
@@ -51,6 +55,8 @@ func TestScripts(t *testing.T) {
 			"act":             with((*scene).actCmd),
 			"canary":          with((*scene).canaryCmd),
 			"docker-engine":   with((*scene).dockerEngineCmd),
+			"docker-image":    with((*scene).dockerImageCmd),
+			"docker-kills":    with((*scene).dockerKillsCmd),
 			"docker-full":     with((*scene).dockerFullCmd),
 			"encrypt":         with((*scene).encryptCmd),
 			"exits":           with((*scene).exitsCmd),
@@ -72,6 +78,7 @@ func TestScripts(t *testing.T) {
 			"registry-writes": with((*scene).registryWritesCmd),
 			"setenv":          with((*scene).setenvCmd),
 			"shell":           with((*scene).shellCmd),
+			"ssh-server":      with((*scene).sshServerCmd),
 			"standin":         with((*scene).standInCmd),
 			"standin-writes":  with((*scene).standInWritesCmd),
 			"valid-reports":   with((*scene).validReportsCmd),
@@ -94,6 +101,7 @@ type scene struct {
 	registry *recorder
 	services *standIn // nil until a script asks for it
 	gitlab   gitlabtest.Server
+	engine   *dockertest.Engine // nil until a script asks for it
 	canaries []canary
 	vars     []string // names of the variables that setup has set
 	runs     []run

@@ -198,7 +198,7 @@ func (b *build) connect(ctx context.Context) (err error) {
 	}
 	b.engine, err = buildkit.Connect(ctx, buildkit.EngineOptions{
 		Builders: b.builders, TLSDir: b.builderTLS, Allow: b.request.Entitlements(),
-		CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self,
+		CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self, Image: engineImage,
 	})
 	return err
 }

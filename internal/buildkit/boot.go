@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/docker/cli/cli/connhelper/commandconn"
 	"github.com/moby/buildkit/client"
 	"github.com/org/secure-build/internal/hint"
 )
@@ -39,9 +39,19 @@ func (n node) docker(ctx context.Context, args ...string) (string, error) {
 // knows contexts only.
 func (n node) dialer() client.ClientOpt {
 	args := append(slices.Clone(n.engine), "exec", "-i", n.container, "buildctl", "dial-stdio")
-	return client.WithContextDialer(func(context.Context, string) (net.Conn, error) {
-		return commandconn.New(context.Background(), "docker", args...) // it outlives the call that dials
-	})
+	return client.WithContextDialer(func(context.Context, string) (net.Conn, error) { return dialStdio(args...) })
+}
+
+// inContainer takes an address docker-container://NAME[?context=CONTEXT] apart.
+func inContainer(address string) (container string, engine []string) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "docker-container" {
+		return "", nil
+	}
+	if name := u.Query().Get("context"); name != "" {
+		engine = []string{"--context", name}
+	}
+	return u.Hostname(), engine
 }
 
 // What may be wrong with a container that a builder should be in. Both are

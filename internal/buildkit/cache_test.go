@@ -163,6 +163,12 @@ func TestTrace(t *testing.T) {
 	record := func(id, description string, after time.Duration) *client.UsageInfo {
 		return &client.UsageInfo{ID: id, Description: description, CreatedAt: began.Add(after)}
 	}
+	context := func(id string, made, used time.Duration) *client.UsageInfo {
+		r := record(id, "local source for context", made)
+		at := began.Add(used)
+		r.RecordType, r.LastUsedAt = client.UsageRecordTypeLocalSource, &at
+		return r
+	}
 	names := map[string]bool{"[a 1/2] COPY x y": true, "from exec /bin/sh -c leak": true}
 	for _, tt := range []struct {
 		name            string
@@ -174,9 +180,12 @@ func TestTrace(t *testing.T) {
 		{"new, of a COPY", record("new", "[a 1/2] COPY x y", time.Second), true, true},
 		{"new, of another build", record("new", "mount / from exec /bin/sh -c other", time.Second), true, false},
 		{"old, of the same steps", record("old", "mount / from exec /bin/sh -c leak", -time.Hour), true, false},
+		{"context, new", context("new", time.Second, 2*time.Second), true, true},
+		{"context, brought up to date", context("old", -2*time.Hour, time.Second), true, true},
+		{"context, not used", context("old", -2*time.Hour, -time.Hour), false, false},
 		{"old, of another build", record("old", "pulled from x", -time.Hour), false, false},
 	} {
-		private, shared := &trace{began: began, names: names}, &trace{began: began, names: names, before: map[string]bool{"old": true}}
+		private, shared := &trace{began: began, names: names}, &trace{began: began, names: names, before: map[string]time.Time{"old": began.Add(-time.Hour)}}
 		if got := private.of(tt.record); got != tt.private {
 			t.Errorf("%s: on a private daemon: got %v", tt.name, got)
 		}

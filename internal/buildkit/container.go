@@ -2,6 +2,7 @@ package buildkit
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -39,6 +40,7 @@ var dockerEnv = append([]string{
 // A container has a buildkitd in it, which docker started for this run.
 type container struct {
 	name, owner string
+	image       string
 	allow       []string // entitlements
 }
 
@@ -70,10 +72,10 @@ func startContainer(ctx context.Context, opts EngineOptions) (_ *Engine, err err
 	if err != nil {
 		return nil, fmt.Errorf("starting BuildKit by docker: %w", err)
 	}
-	c := container{owner: ownerOf(opts.CacheDir), allow: opts.Allow}
+	c := container{owner: ownerOf(opts.CacheDir), image: cmp.Or(opts.Image, containerImage), allow: opts.Allow}
 	c.name = "secure-build-" + c.owner
 	end := func() error { return errors.Join(c.remove(), unlock()) }
-	fmt.Fprintf(opts.Log, "secure-build: starting %s by Docker %s, as a privileged container\n", containerImage, version)
+	fmt.Fprintf(opts.Log, "secure-build: starting %s by Docker %s, as a privileged container\n", c.image, version)
 	// The lock is ours, so what a run that was killed has left is nobody's.
 	err = c.remove()
 	if err == nil {
@@ -116,7 +118,7 @@ func (c container) args(getenv func(string) string) []string {
 			args = append(args, "--env", name) // its value is docker's to take
 		}
 	}
-	args = append(args, containerImage)
+	args = append(args, c.image)
 	for _, e := range c.allow {
 		name, _, _ := strings.Cut(e, "=")
 		args = append(args, "--allow-insecure-entitlement", name)
@@ -129,7 +131,7 @@ func (c container) wait(ctx context.Context) (*Engine, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		e, err := dial(ctx, "docker", "docker-container://"+c.name, startTimeout)
+		e, err := dial(ctx, "docker", "docker-container://"+c.name, startTimeout, node{container: c.name}.dialer())
 		if err == nil {
 			return e, nil
 		}
@@ -171,17 +173,23 @@ func docker(ctx context.Context, timeout time.Duration, args ...string) (string,
 	return run(ctx, timeout, "docker", args...)
 }
 
+// dockerEnviron is what docker and buildx are given of our environment.
+func dockerEnviron() (env []string) {
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); slices.Contains(dockerEnv, name) {
+			env = append(env, kv)
+		}
+	}
+	return env
+}
+
 // run runs docker or buildx.
 func run(ctx context.Context, timeout time.Duration, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.WaitDelay = time.Second
-	for _, kv := range os.Environ() {
-		if name, _, _ := strings.Cut(kv, "="); slices.Contains(dockerEnv, name) {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
+	cmd.Env = dockerEnviron()
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
@@ -189,11 +197,17 @@ func run(ctx context.Context, timeout time.Duration, program string, args ...str
 		for strings.HasPrefix(args[0], "--") { // which engine
 			args = args[2:]
 		}
-		why := strings.TrimSpace(said.String())
-		if program == "buildx" || args[0] == "buildx" { // it tells its progress first
-			why = why[strings.LastIndexByte(why, '\n')+1:]
-		}
-		return "", fmt.Errorf("%s %s: %w: %s", program, args[0], err, firstLine(why))
+		return "", fmt.Errorf("%s %s: %w: %s", program, args[0], err, complaint(said.String()))
 	}
 	return strings.TrimSpace(string(out)), nil
+}
+
+// complaint is the line that says what went wrong, among those that tell what
+// was being done: pulling an image, starting a builder.
+func complaint(said string) string {
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	at := slices.IndexFunc(lines, func(line string) bool {
+		return strings.HasPrefix(line, "docker: ") || strings.HasPrefix(strings.ToLower(line), "error")
+	})
+	return lines[max(at, 0)]
 }

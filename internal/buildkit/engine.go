@@ -19,8 +19,8 @@ import (
 	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc/grpclog"
 
-	// The schemes that BUILDKIT_HOST may have beside unix:// and tcp://.
-	_ "github.com/moby/buildkit/client/connhelper/dockercontainer"
+	// The schemes that BUILDKIT_HOST may have beside unix://, tcp:// and
+	// docker-container:// (boot.go).
 	_ "github.com/moby/buildkit/client/connhelper/kubepod"
 	_ "github.com/moby/buildkit/client/connhelper/nerdctlcontainer"
 	_ "github.com/moby/buildkit/client/connhelper/podmancontainer"
@@ -39,6 +39,7 @@ type EngineOptions struct {
 	Getenv     func(string) string // BUILDKIT_HOST, XDG_RUNTIME_DIR, PATH
 	Log        io.Writer           // notes to the user, such as waiting for a lock
 	Executable string              // our own binary: the private daemon is looked for beside it
+	Image      string              // of BuildKit, for docker; "" is the pinned one
 }
 
 // An Engine is a daemon that answers.
@@ -216,6 +217,9 @@ func (n node) dial(ctx context.Context, timeout time.Duration) (*Engine, error) 
 	}
 	if n.cert != "" || n.key != "" {
 		opts = append(opts, client.WithCredentials(n.cert, n.key))
+	}
+	if n.container == "" {
+		n.container, n.engine = inContainer(n.address)
 	}
 	if n.container != "" {
 		opts = append(opts, n.dialer())

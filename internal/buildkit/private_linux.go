@@ -54,11 +54,7 @@ func (d *daemon) start(env []string) (stop func(time.Duration), died <-chan erro
 	}
 
 	started, ended := make(chan error), make(chan error, 1)
-	go func() {
-		// The death signal is sent when the *thread* that started the child
-		// ends (prctl(2)), so this one stays for as long as the child.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+	go inThread(func() {
 		err := cmd.Start()
 		_ = alive.Close()
 		started <- err
@@ -68,7 +64,7 @@ func (d *daemon) start(env []string) (stop func(time.Duration), died <-chan erro
 			ended <- cmp.Or(err, errors.New("exit status 0"))
 			close(ended)
 		}
-	}()
+	})
 	if err := <-started; err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
@@ -92,6 +88,20 @@ func (d *daemon) advice() string {
 			"and no no-new-privileges (docs/gitlab.md); otherwise set BUILDKIT_HOST"
 	}
 	return "a private daemon needs root, or user namespaces with rootlesskit and uidmap; otherwise set BUILDKIT_HOST"
+}
+
+// ownSession is for a command that is to end when we do, however we end, and not
+// by the terminal's signals. It has to be started by inThread.
+func ownSession() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// inThread runs f in a thread that stays for as long as it runs: the death
+// signal is sent when the *thread* that started the child ends (prctl(2)).
+func inThread(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	f()
 }
 
 // masksProc says whether something is mounted over parts of /proc, as Docker

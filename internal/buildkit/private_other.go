@@ -5,6 +5,7 @@ package buildkit
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 )
 
@@ -25,3 +26,7 @@ func privileged() bool { return true }
 func (d *daemon) advice() string { return "set BUILDKIT_HOST" }
 
 func lock(context.Context, string, func()) (func() error, error) { return nil, errLinux }
+
+func ownSession() *syscall.SysProcAttr { return nil }
+
+func inThread(f func()) { f() }

@@ -16,8 +16,8 @@ import (
 // the command of the RUN, that made it.
 type trace struct {
 	began  time.Time
-	before map[string]bool // ids of the records that were there; nil on a daemon of ours
-	shared bool            // by several builds of one run, which a time does not tell apart
+	before map[string]time.Time // when the records that were there had last been used; nil on a daemon of ours
+	shared bool                 // by several builds of one run, which a time does not tell apart
 
 	mu    sync.Mutex
 	names map[string]bool // of steps, and "from exec COMMAND"
@@ -37,9 +37,9 @@ func (e *Engine) begin(ctx context.Context) (*trace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("asking for the daemon's cache: %w", err)
 	}
-	t.before = map[string]bool{}
+	t.before = map[string]time.Time{}
 	for _, r := range records {
-		t.before[r.ID] = true
+		t.before[r.ID] = lastUse(r)
 	}
 	return t, nil
 }
@@ -60,17 +60,42 @@ func (t *trace) note(name string) {
 func (t *trace) of(r *client.UsageInfo) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	_, known := t.before[r.ID]
+	if r.RecordType == client.UsageRecordTypeLocalSource {
+		// The context as it was sent, which a later build of it brings up to date. If
+		// it was another build's, that one sends its own again.
+		if t.before == nil {
+			return lastUse(r).After(t.began)
+		}
+		return !known || lastUse(r).After(t.before[r.ID])
+	}
 	_, exec, isExec := strings.Cut(r.Description, " from exec ")
 	same := t.names[r.Description] || isExec && t.names["from exec "+exec]
 	if t.before == nil {
 		return same || !t.shared && r.CreatedAt.After(t.began)
 	}
-	return same && !t.before[r.ID]
+	return same && !known
+}
+
+// another says whether a record may be another build's, which uses it.
+func (t *trace) another(r *client.UsageInfo) bool {
+	return t.before != nil && r.RecordType == client.UsageRecordTypeLocalSource
+}
+
+// lastUse is when a record was last used or made, by the daemon's clock.
+func lastUse(r *client.UsageInfo) time.Time {
+	if r.LastUsedAt != nil {
+		return *r.LastUsedAt
+	}
+	return r.CreatedAt
 }
 
 // purgePatience is how long a purge waits for records that are in use. The
 // daemon lets go of those of a build a moment after its end.
 const purgePatience = 5 * time.Second
+
+// contextPatience is the same for a context that may be another build's by now.
+const contextPatience = time.Second
 
 // Purge removes what the daemon has kept of the last build, so that a layer
 // with a secret in it neither lies there nor comes back from the cache. The
@@ -92,7 +117,8 @@ func (e *Engine) purge(ctx context.Context) (removed int, err error) {
 	if e.trace == nil {
 		return 0, nil
 	}
-	for end := time.Now().Add(purgePatience); ; {
+	began := time.Now()
+	for {
 		records, err := e.client.DiskUsage(ctx)
 		if err != nil {
 			return removed, fmt.Errorf("removing this build from the daemon's cache: %w", err)
@@ -100,15 +126,16 @@ func (e *Engine) purge(ctx context.Context) (removed int, err error) {
 		var left []string
 		fresh, inUse := 0, false
 		for _, r := range records {
-			if e.trace.of(r) {
+			waits := time.Since(began) < contextPatience || !e.trace.another(r)
+			if e.trace.of(r) && (waits || !r.InUse) {
 				left = append(left, "id=="+r.ID)
 				inUse = inUse || r.InUse
-				if r.CreatedAt.After(e.trace.began) {
+				if r.CreatedAt.After(e.trace.began) && !e.trace.another(r) {
 					fresh++
 				}
 			}
 		}
-		late := time.Now().After(end)
+		late := time.Since(began) > purgePatience
 		switch {
 		case late && fresh > 0:
 			return removed, fmt.Errorf("removing this build from the daemon's cache: records that are in use or needed by others: %d", fresh)

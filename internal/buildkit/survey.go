@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -57,7 +58,7 @@ func Survey(ctx context.Context, opts EngineOptions) []Candidate {
 		place = "as an ordinary user, by rootlesskit"
 	}
 	try("private", place, func(ctx context.Context) (*Engine, error) { return startPrivate(ctx, opts) })
-	last := Candidate{Kind: "docker", Place: containerImage}
+	last := Candidate{Kind: "docker", Place: cmp.Or(opts.Image, containerImage)}
 	version, err := engineOf(ctx)
 	if last.OK = err == nil; last.OK {
 		last.Note = "a privileged container of Docker " + version

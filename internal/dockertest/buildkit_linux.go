@@ -5,10 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+
+	"github.com/google/go-containerregistry/pkg/compression"
+	"github.com/google/go-containerregistry/pkg/crane"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // BuildKitImage is the image that buildx starts for its driver docker-container.
@@ -20,19 +30,61 @@ const BuildKitImage = "moby/buildkit:buildx-stable-1"
 func LoadBuildKit(e *Engine, tools string) error {
 	archive := filepath.Join(e.dir, "buildkit.tar")
 	defer os.Remove(archive)
-	err := writeArchive(archive, map[string]string{
-		"usr/bin/buildkitd":     filepath.Join(tools, "buildkitd"),
-		"usr/bin/buildctl":      filepath.Join(tools, "buildctl"),
-		"usr/bin/buildkit-runc": "runc",
-	})
+	err := writeBuildKit(archive, tools)
 	if err == nil {
-		_, err = e.Docker("import", "--change", `ENTRYPOINT ["buildkitd"]`, "--change", "VOLUME /var/lib/buildkit",
-			"--change", "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", archive, BuildKitImage)
+		_, err = e.Docker("import", "--change", `ENTRYPOINT ["buildkitd"]`, "--change", "VOLUME /var/lib/buildkit", "--change", "ENV "+searchPath, archive, BuildKitImage)
 	}
 	if err != nil {
 		return fmt.Errorf("making an image of BuildKit: %w", err)
 	}
 	return nil
+}
+
+// PushBuildKit pushes the same image, and returns it by its digest. Its layer is
+// not packed, which would take longer than all else.
+func PushBuildKit(repository, tools string) (ref string, err error) {
+	dir, err := os.MkdirTemp("", "bki")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	archive := filepath.Join(dir, "buildkit.tar")
+	if err := writeBuildKit(archive, tools); err != nil {
+		return "", err
+	}
+	layer, err := tarball.LayerFromFile(archive, tarball.WithCompression(compression.None))
+	if err != nil {
+		return "", err
+	}
+	img, err := mutate.AppendLayers(empty.Image, layer)
+	if err != nil {
+		return "", err
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return "", err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", runtime.GOARCH
+	config.Config = v1.Config{Entrypoint: []string{"buildkitd"}, Env: []string{searchPath}, Volumes: map[string]struct{}{"/var/lib/buildkit": {}}}
+	if img, err = mutate.ConfigFile(img, config); err != nil {
+		return "", err
+	}
+	if err := crane.Push(img, repository); err != nil {
+		return "", fmt.Errorf("pushing an image of BuildKit: %w", err)
+	}
+	digest, err := img.Digest()
+	return repository + "@" + digest.String(), err
+}
+
+const searchPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+func writeBuildKit(archive, tools string) error {
+	return writeArchive(archive, map[string]string{
+		"usr/bin/buildkitd":     filepath.Join(tools, "buildkitd"),
+		"usr/bin/buildctl":      filepath.Join(tools, "buildctl"),
+		"usr/bin/buildkit-runc": "runc",
+	})
 }
 
 // LoadShell makes an image of busybox on this engine, as NAME: what can be
@@ -73,7 +125,8 @@ func writeArchive(name string, programs map[string]string) error {
 		seen[place] = true
 		return addFile(w, place, path)
 	}
-	for place, program := range programs {
+	for _, place := range slices.Sorted(maps.Keys(programs)) {
+		program := programs[place]
 		path, loads, lerr := libraries(program)
 		err = errors.Join(err, lerr, add(place, path))
 		for _, library := range loads {

@@ -138,6 +138,20 @@ func (e *Engine) Docker(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
+// State is the folder in which the engine keeps everything, images, volumes
+// and containers: seen through one of its processes, since it is mounted where
+// only they are. "" if it has ended.
+func (e *Engine) State() string {
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range names {
+		cmdline, _ := os.ReadFile(name)
+		if strings.HasPrefix(string(cmdline), "dockerd\x00") && strings.Contains(string(cmdline), "\x00"+e.Host+"\x00") {
+			return filepath.Join(filepath.Dir(name), "root", e.dir, "data")
+		}
+	}
+	return ""
+}
+
 // Stop ends the engine and removes all that it kept.
 func (e *Engine) Stop() error {
 	if e.cmd != nil {
