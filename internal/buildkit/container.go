@@ -34,7 +34,7 @@ const (
 // else is there (SOPS keys, tokens) is not for it.
 var dockerEnv = append([]string{
 	"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY", "DOCKER_API_VERSION", "SSH_AUTH_SOCK",
-	"BUILDX_CONFIG",
+	"DOCKER_TLS", "DOCKER_CUSTOM_HEADERS", "BUILDX_CONFIG",
 }, daemonEnv...)
 
 // A container has a buildkitd in it, which docker started for this run.

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"encoding/json"
 	"io"
 	"os"
 	"path/filepath"
@@ -81,5 +82,34 @@ func TestContainerVersion(t *testing.T) {
 	tag, _, _ := strings.Cut(strings.TrimPrefix(containerImage, "moby/buildkit:"), "@")
 	if want := "github.com/moby/buildkit " + tag + "\n"; !strings.Contains(string(mod), want) {
 		t.Errorf("go.mod has no line %q: set the image's tag and digest to the version there", want)
+	}
+}
+
+// TestBoot: a builder that can not be started is an error that says what would
+// start it. What can be is shown on a real engine.
+func TestBoot(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("PATH", dir+":/usr/bin:/bin")
+	for name, tt := range map[string]struct{ docker, want string }{
+		"no buildx":   {`case $* in *container*) echo "Error response from daemon: No such container: x" >&2;; *) echo "docker: unknown command: docker buildx" >&2;; esac; exit 1`, "starting the builder b: its container has not been made yet: docker buildx: exit status 1: docker: unknown command"},
+		"down":        {`echo "Cannot connect to the Docker daemon" >&2; exit 1`, "starting the builder b/b0: docker container: exit status 1: Cannot connect"},
+		"starts not":  {`case $* in *inspect*) echo false;; *) echo "Error response from daemon: no space left" >&2; exit 1;; esac`, "starting the builder b/b0: docker start: exit status 1: Error response from daemon: no space left"},
+		"runs":        {`case $* in "--host unix:///x.sock container inspect"*) echo true;; *) exit 1;; esac`, ""},
+		"no progress": {`case $* in *inspect*bootstrap*) printf '#1 booting\nERROR: no image\n' >&2; exit 1;; *) echo "no such container" >&2; exit 1;; esac`, "docker buildx: exit status 1: ERROR: no image"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			write(t, filepath.Join(dir, "docker"), "#!/bin/sh\n"+tt.docker+"\n")
+			b := instance{Name: "b", Driver: "docker-container"}
+			if err := json.Unmarshal([]byte(`[{"Name":"b0","Endpoint":"unix:///x.sock"}]`), &b.Nodes); err != nil {
+				t.Fatal(err)
+			}
+			nodes, err := b.nodes(t.Context())
+			if err == nil {
+				err = boot(t.Context(), nodes, io.Discard)
+			}
+			if !says(err, tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
 	}
 }

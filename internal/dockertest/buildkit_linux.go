@@ -87,12 +87,6 @@ func writeBuildKit(archive, tools string) error {
 	})
 }
 
-// LoadShell makes an image of busybox on this engine, as NAME: what can be
-// built upon, and run, where nothing can be pulled.
-func LoadShell(e *Engine, name string) error {
-	return LoadPrograms(e, name, map[string]string{"bin/busybox": "/bin/busybox", "bin/sh": "/bin/busybox"})
-}
-
 // LoadPrograms makes an image of programs of this machine on this engine, as
 // NAME. It begins with a shell, if it has one.
 func LoadPrograms(e *Engine, name string, programs map[string]string) error {
