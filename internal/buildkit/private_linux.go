@@ -71,20 +71,6 @@ func (d *daemon) start(env []string) (stop func(time.Duration), died <-chan erro
 	return func(grace time.Duration) { d.stop(cmd.Process, ended, grace) }, ended, nil
 }
 
-// ownSession is for a command that is to end when we do, however we end, and not
-// by the terminal's signals. It has to be started by inThread.
-func ownSession() *syscall.SysProcAttr {
-	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-}
-
-// inThread runs f in a thread that stays for as long as it runs: the death
-// signal is sent when the *thread* that started the child ends (prctl(2)).
-func inThread(f func()) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	f()
-}
-
 // privileged says whether this process may mount, which is what makes root of
 // use to a daemon. Root in a container has not got this, unless the container is
 // privileged; he is an ordinary user then.
@@ -102,6 +88,20 @@ func (d *daemon) advice() string {
 			"and no no-new-privileges (docs/gitlab.md); otherwise set BUILDKIT_HOST"
 	}
 	return "a private daemon needs root, or user namespaces with rootlesskit and uidmap; otherwise set BUILDKIT_HOST"
+}
+
+// ownSession is for a command that is to end when we do, however we end, and not
+// by the terminal's signals. It has to be started by inThread.
+func ownSession() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// inThread runs f in a thread that stays for as long as it runs: the death
+// signal is sent when the *thread* that started the child ends (prctl(2)).
+func inThread(f func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	f()
 }
 
 // masksProc says whether something is mounted over parts of /proc, as Docker

@@ -40,21 +40,6 @@ func LoadBuildKit(e *Engine, tools string) error {
 	return nil
 }
 
-// LoadPrograms makes an image of programs of this machine on this engine, as
-// NAME. It begins with a shell, if it has one.
-func LoadPrograms(e *Engine, name string, programs map[string]string) error {
-	archive := filepath.Join(e.dir, "programs.tar")
-	defer os.Remove(archive)
-	err := writeArchive(archive, programs)
-	if err == nil {
-		_, err = e.Docker("import", "--change", `CMD ["/bin/sh"]`, archive, name)
-	}
-	if err != nil {
-		return fmt.Errorf("making the image %s: %w", name, err)
-	}
-	return nil
-}
-
 // PushBuildKit pushes the same image, and returns it by its digest. Its layer is
 // not packed, which would take longer than all else.
 func PushBuildKit(repository, tools string) (ref string, err error) {
@@ -100,6 +85,21 @@ func writeBuildKit(archive, tools string) error {
 		"usr/bin/buildctl":      filepath.Join(tools, "buildctl"),
 		"usr/bin/buildkit-runc": "runc",
 	})
+}
+
+// LoadPrograms makes an image of programs of this machine on this engine, as
+// NAME. It begins with a shell, if it has one.
+func LoadPrograms(e *Engine, name string, programs map[string]string) error {
+	archive := filepath.Join(e.dir, "programs.tar")
+	defer os.Remove(archive)
+	err := writeArchive(archive, programs)
+	if err == nil {
+		_, err = e.Docker("import", "--change", `CMD ["/bin/sh"]`, archive, name)
+	}
+	if err != nil {
+		return fmt.Errorf("making the image %s: %w", name, err)
+	}
+	return nil
 }
 
 // writeArchive archives programs, by their places in the image, with the
