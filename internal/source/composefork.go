@@ -91,6 +91,15 @@ func (s *Service) confine(b *types.BuildConfig, root string, why error) error {
 		}
 		places[name] = where
 	}
+	for what, where := range maps.Clone(places) { // which is read here too, with links followed
+		ignore := filepath.Join(where, ".dockerignore")
+		if what == "build.dockerfile" {
+			ignore = where + ".dockerignore"
+		}
+		if inside(root, where) {
+			places["the .dockerignore of "+what] = ignore
+		}
+	}
 	for _, what := range slices.Sorted(maps.Keys(places)) {
 		if where := places[what]; !inside(root, where) {
 			refuse(fmt.Sprintf("%s is outside of %s", what, shown(root)), "a fork's Compose file is built from its own files alone; flags and a CONTEXT of the job may name others")

@@ -112,6 +112,7 @@ func TestForkPathsAsOpened(t *testing.T) {
 	if err := errors.Join(
 		os.MkdirAll(filepath.Join(root, "ctx"), 0o755), os.MkdirAll(filepath.Join(root, "ftp:", "x"), 0o755), os.MkdirAll(home, 0o755),
 		os.Symlink(home, filepath.Join(root, "up")), os.MkdirAll(filepath.Join(root, "y=docker-image:"), 0o755), os.Symlink(home, filepath.Join(root, "y=docker-image:", "z")),
+		os.Mkdir(filepath.Join(root, "ign"), 0o755), os.Symlink(home, filepath.Join(root, "ign", ".dockerignore")), os.Symlink(home, filepath.Join(root, "ign", "D.dockerignore")),
 		os.WriteFile(filepath.Join(parent, "home", "config"), []byte("services: {x: {build: .}}"), 0o600),
 		os.WriteFile(filepath.Join(root, "config"), nil, 0o600), // what a cleaned path would find
 	); err != nil {
@@ -127,6 +128,9 @@ func TestForkPathsAsOpened(t *testing.T) {
 		"layout by tag":      {"build: {context: ctx, additional_contexts: {x: 'oci-layout://up:1'}}", "build.additional_contexts.x is outside"},
 		"layout by digest":   {"build: {context: ctx, additional_contexts: {x: 'oci-layout://up@sha256:00'}}", "build.additional_contexts.x is outside"},
 		"cut elsewhere":      {"build: {context: ctx, additional_contexts: {'x=y': 'docker-image://z'}}", "build.additional_contexts.x=y: a name has no ="},
+		"what is ignored":    {"build: {context: ctx, additional_contexts: {x: ign}}", "the .dockerignore of build.additional_contexts.x is outside"},
+		"ignored by context": {"build: {context: ign}", "the .dockerignore of build.context is outside"},
+		"by the Dockerfile":  {"build: {context: ctx, dockerfile: ../ign/D}", "the .dockerignore of build.dockerfile is outside"},
 		"fetched":            {"build: {context: 'https://example.com/x.git', dockerfile: PARENT/home/config}", "build.dockerfile is outside"},
 		"a name of a folder": {"build: {context: 'ftp://x', dockerfile: ../home/config}", "build.dockerfile is outside"},
 		"fine":               {"build: {context: ROOT/ctx, dockerfile: ../config, additional_contexts: {a: 'oci-layout://ctx:1', b: 'oci-layout://ROOT/ctx@sha256:00', c: ctx}}", ""},
