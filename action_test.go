@@ -64,6 +64,7 @@ func (a actionFile) build(t testing.TB) actionStep {
 // environment, v7.1.0 knows the query format of git contexts, v7.4.0 prints the
 // metadata safely; the rest there, v7.2.0 and v7.3.0 as a whole, is about its
 // own build and dependencies. (The last input that was added, call, heads the notes of v6.10.0.)
+// Somebody else's listing of v7's own file, with using: node24, has these very names.
 var (
 	buildPushInputs = strings.Fields(`add-hosts allow annotations attests build-args build-contexts builder cache-from
 		cache-to call cgroup-parent context file labels load network no-cache no-cache-filters outputs platforms provenance
@@ -252,8 +253,8 @@ func FuzzHostileInputs(f *testing.F) {
 func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
 // TestEveryInputIsExercised: act gives each one to the action, with another
-// value than its default; act-inputs.txtar and act-effects.txtar look at what it
-// does. What takes a cloud, or another machine, other scripts try by its option.
+// value than its default; act-inputs.txtar, act-effects.txtar and act-pull.txtar
+// look at what it does. What takes a cloud, or another machine, other scripts try by its option.
 func TestEveryInputIsExercised(t *testing.T) {
 	elsewhere := strings.Fields(`allow-key-source allow-disk aws-role aws-region gcp-workload-identity-provider gcp-service-account
 		vault-role vault-auth-path oidc-audience`)

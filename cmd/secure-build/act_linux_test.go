@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/org/secure-build/internal/dockertest"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -19,12 +20,13 @@ var (
 	actDir = filepath.Join(root, "testdata", "act")
 )
 
-// act [-kill PATTERN] CODE WORKFLOW [EVENT]: runs a workflow of testdata/act by
+// act [-kill PATTERN] [-container] CODE WORKFLOW [EVENT]: runs a workflow of testdata/act by
 // act, which is GitHub's runner here, on the repository in the folder repo. The
 // action org/secure-build@v1 is action.yml and entrypoint.sh as they are, with
 // the command beside them. EVENT is a file of testdata/act/events that is named
 // after the event: pull_request.fork.json. With -kill, the job is cancelled as
-// soon as the pattern is in its log.
+// soon as the pattern is in its log. With -container, the job runs in the image
+// act-job:1, and has nothing of this machine but the command.
 func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 	c := call{job: true}
 	if len(args) > 2 && args[0] == "-kill" {
@@ -33,8 +35,12 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 		}
 		c.signal, args = syscall.SIGTERM, args[2:]
 	}
+	contained := len(args) > 0 && args[0] == "-container"
+	if contained {
+		args = args[1:]
+	}
 	if len(args) < 2 || len(args) > 3 {
-		return errors.New("usage: act [-kill PATTERN] CODE WORKFLOW [EVENT]")
+		return errors.New("usage: act [-kill PATTERN] [-container] CODE WORKFLOW [EVENT]")
 	}
 	event := "push"
 	var payload []string
@@ -46,7 +52,7 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	script, err := githubScript()
+	others, err := otherActions(args[1])
 	if err != nil {
 		return err
 	}
@@ -57,20 +63,46 @@ func (s *scene) actCmd(ts *testscript.TestScript, args []string) (err error) {
 	c.want = args[0]
 	c.args = append([]string{
 		"act", event, "--directory", ts.MkAbs("repo"), "--workflows", absolute(actDir, args[1]), "--platform", "ubuntu-latest=-self-hosted",
-		"--local-repository", "org/secure-build@v1=" + action, "--local-repository", script + "=" + absolute(actDir, "github-script"),
-		"--no-cache-server", "--var", "REGISTRY=" + s.registry.host(),
-	}, payload...)
+		"--local-repository", "org/secure-build@v1=" + action, "--no-cache-server", "--var", "REGISTRY=" + s.registry.host(),
+	}, append(others, payload...)...)
 	for _, c0 := range s.canaries {
 		if c0.exported { // a secret of the repository; act takes the value from its environment
 			c.args = append(c.args, "--secret", c0.name)
 		}
 	}
-	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG", "RESULT", "ENGINE"} {
+	if contained {
+		options, err := jobImage()
+		if err != nil {
+			return err
+		}
+		c.args = append(c.args, "--rm", "--pull=false", "--var", "OPTIONS="+options)
+		return s.play(ts, c)
+	}
+	for _, name := range []string{"HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR", "TMPDIR", "BUILDKIT_HOST", "SECURE_BUILD_CACHE_DIR", "RUNNER_DEBUG", "RESULT", "DOCKER_HOST"} {
 		if value := ts.Getenv(name); value != "" {
 			c.args = append(c.args, "--env", name+"="+value)
 		}
 	}
 	return s.play(ts, c)
+}
+
+// jobImage makes the image that a job runs in, and returns the options that bring
+// what is too large for it, and the command.
+func jobImage() (options string, err error) {
+	tools, err := toolsDir()
+	if err != nil {
+		return "", err
+	}
+	engine, err := sharedEngine()
+	if err != nil {
+		return "", err
+	}
+	args, err := dockertest.LoadJob(engine, "act-job:1", tools)
+	if err != nil {
+		return "", err
+	}
+	command, err := exec.LookPath("secure-build")
+	return strings.Join(append(args, "--volume", command+":"+command+":ro"), " "), err
 }
 
 // commit makes the folder a repository with all that is in it.
@@ -123,16 +155,21 @@ func (s *scene) action(killed bool) (dir string, err error) {
 	return dir, os.WriteFile(filepath.Join(dir, "secure-build"), []byte(launcher), 0o755)
 }
 
-var githubScriptPin = regexp.MustCompile(`actions/github-script@[0-9a-f]{40}`)
+var pinnedAction = regexp.MustCompile(`(?:actions|docker)/([a-z-]+)@[0-9a-f]{40}`)
 
-// githubScript is the action in JavaScript that action.yml uses.
-func githubScript() (string, error) {
-	text, err := os.ReadFile(filepath.Join(root, "action.yml"))
-	if err != nil {
-		return "", err
+// otherActions tells act where the actions are that a workflow and action.yml
+// use beside ours: those of testdata/act. (act does the checkout itself.)
+func otherActions(workflow string) (args []string, err error) {
+	for _, path := range []string{filepath.Join(root, "action.yml"), filepath.Join(actDir, workflow)} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		for _, pin := range pinnedAction.FindAllStringSubmatch(string(text), -1) {
+			if pin[1] != "checkout" {
+				args = append(args, "--local-repository", pin[0]+"="+absolute(actDir, pin[1]))
+			}
+		}
 	}
-	if pin := githubScriptPin.Find(text); pin != nil {
-		return string(pin), nil
-	}
-	return "", errors.New("action.yml does not use actions/github-script by a commit")
+	return args, nil
 }

@@ -21,8 +21,7 @@ var shared struct {
 	root    string
 	address string
 	err     error
-	process *os.Process
-	ended   chan struct{}
+	process *background
 }
 
 // sharedDaemon returns the address and the state folder of the daemon, which
@@ -46,20 +45,39 @@ func startDaemon() error {
 		filepath.Join(tools, "buildkitd"), "--root", filepath.Join(shared.root, "state"), "--addr", shared.address,
 		"--oci-worker=true", "--containerd-worker=false", "--otel-socket-path", filepath.Join(shared.root, "otel.sock"),
 	}
-	args := append([]string{"unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"}, buildkitd...)
+	args := inNamespaces(buildkitd...)
 	if os.Geteuid() != 0 {
-		args = append([]string{"rootlesskit", "--net=host", "--copy-up=/etc", "--copy-up=/run", "--pidns", "--"}, buildkitd...)
 		args = append(args, "--rootless")
 	}
+	shared.process, err = startBackground(args, shared.root, socket)
+	return err
+}
+
+// inNamespaces is the command with namespaces of its own, of which it becomes the
+// first process.
+func inNamespaces(command ...string) []string {
+	if os.Geteuid() != 0 {
+		return append([]string{"rootlesskit", "--net=host", "--copy-up=/etc", "--copy-up=/run", "--pidns", "--"}, command...)
+	}
+	return append([]string{"unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"}, command...)
+}
+
+// A background is a daemon in namespaces of its own: it ends with its first
+// process, which ends with us, however we end.
+type background struct {
+	*os.Process
+	ended chan struct{}
+}
+
+// startBackground starts a daemon, and waits until it answers on its socket.
+func startBackground(args []string, home, socket string) (*background, error) {
 	var log bytes.Buffer
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/local/sbin:/usr/sbin:/sbin", "HOME=" + shared.root, "XDG_RUNTIME_DIR=" + shared.root}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/local/sbin:/usr/sbin:/sbin", "HOME=" + home, "XDG_RUNTIME_DIR=" + home}
 	cmd.Stdout, cmd.Stderr = &log, &log
-	// The daemon is one PID namespace, and ends with its first process, which
-	// ends with us, however we end.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
-	shared.ended = make(chan struct{})
+	p := &background{ended: make(chan struct{})}
 	go func() {
 		runtime.LockOSThread() // the death signal comes when the starting thread ends (prctl(2))
 		defer runtime.UnlockOSThread()
@@ -67,30 +85,36 @@ func startDaemon() error {
 		started <- err
 		if err == nil {
 			_ = cmd.Wait()
-			close(shared.ended)
+			close(p.ended)
 		}
 	}()
 	if err := <-started; err != nil {
-		return fmt.Errorf("starting the tests' buildkitd: %w", err)
+		return nil, fmt.Errorf("starting the tests' buildkitd: %w", err)
 	}
-	shared.process = cmd.Process
+	p.Process = cmd.Process
 	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if conn, err := net.Dial("unix", socket); err == nil {
-			return conn.Close()
+			return p, conn.Close()
 		}
 		select {
-		case <-shared.ended:
-			return fmt.Errorf("starting the tests' buildkitd: it ended:\n%s", &log)
+		case <-p.ended:
+			return nil, fmt.Errorf("starting the tests' buildkitd: it ended:\n%s", &log)
 		default:
 		}
 	}
-	return errors.New("starting the tests' buildkitd: it does not answer")
+	p.stop()
+	return nil, errors.New("starting the tests' buildkitd: it does not answer")
+}
+
+// stop ends a daemon, and all that it has started.
+func (p *background) stop() {
+	_ = p.Kill()
+	<-p.ended
 }
 
 func stopDaemon() {
 	if shared.process != nil {
-		_ = shared.process.Kill()
-		<-shared.ended
+		shared.process.stop()
 	}
 	if shared.root != "" {
 		// What the namespace had mounted goes with its last process.

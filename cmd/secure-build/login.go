@@ -7,7 +7,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/docker/cli/cli/config/types"
+	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/hint"
 )
 
@@ -41,13 +41,12 @@ func (b *build) login(o options) error {
 		}
 	}
 	b.registry.Username, b.registry.Password, b.registry.Registry = username, password, o.text("registry")
-	if host := b.registry.Registry; host != "" && b.request.Docker != nil {
-		// BuildKit asks for it when it pulls. It is in memory only: nothing saves it.
-		if host == "docker.io" || host == "index.docker.io" {
-			host = "https://index.docker.io/v1/" // as docker login writes it
-		}
-		b.request.Docker.AuthConfigs[host] = types.AuthConfig{Username: username, Password: password, ServerAddress: host}
+	hosts, err := b.registry.Hosts(b.tags)
+	if err != nil {
+		return err
 	}
+	// BuildKit asks for it when it pulls. It is in memory only: nothing saves it.
+	b.request.Login = buildkit.Login{Username: username, Password: password, Hosts: hosts}
 	return nil
 }
 

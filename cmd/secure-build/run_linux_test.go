@@ -179,6 +179,9 @@ func (s *scene) run(cmd *exec.Cmd, c call) (r run, code string, err error) {
 // attend waits for the end of a command, and sends the signal of its call.
 func (s *scene) attend(pid int, c call, fired <-chan struct{}, ended <-chan error) error {
 	late := time.After(patience)
+	if c.job { // of several steps, each of which starts the command
+		late = time.After(3 * patience)
+	}
 	within := cmp.Or(c.within, swift)
 	var sent time.Time
 	var err error

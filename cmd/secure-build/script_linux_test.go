@@ -54,6 +54,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"act":             with((*scene).actCmd),
 			"canary":          with((*scene).canaryCmd),
+			"containerd":      with((*scene).containerdCmd),
 			"docker-engine":   with((*scene).dockerEngineCmd),
 			"docker-image":    with((*scene).dockerImageCmd),
 			"docker-kills":    with((*scene).dockerKillsCmd),

@@ -73,9 +73,8 @@ func readInstance(dir, name string) (instance, error) {
 		return b, hint.Wrap(fmt.Errorf("finding the builder: %q is neither an address nor a name", name), "an address has ://, such as tcp://host:1234")
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "instances", strings.ToLower(name)))
-	if errors.Is(err, os.ErrNotExist) && name == "default" {
-		b.Name, b.Driver, err = name, "docker", nil // which buildx has without having made it
-		data = []byte(`{"Nodes":[{"Name":"default"}]}`)
+	if errors.Is(err, os.ErrNotExist) && name == "default" { // the engine itself, which setup-buildx-action names so
+		data, err = []byte(`{"Name": "default", "Driver": "docker", "Nodes": [{}]}`), nil
 	}
 	if errors.Is(err, os.ErrNotExist) {
 		return b, unknown(dir, name)
@@ -113,16 +112,23 @@ func currentBuilder(dir string, getenv func(string) string) string {
 		Global    bool
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "current")); err == nil && json.Unmarshal(data, &current) == nil {
-		if current.Name != "" && (current.Global || current.Key == endpoint) {
+		if (current.Global || current.Key == endpoint) && known(dir, current.Name) {
 			return current.Name
 		}
 	}
 	sum := sha256.Sum256([]byte(endpoint))
 	data, err := os.ReadFile(filepath.Join(dir, "defaults", hex.EncodeToString(sum[:])[:20]))
-	if err != nil {
-		return ""
+	if name := strings.TrimSpace(string(data)); err == nil && known(dir, name) {
+		return name
 	}
-	return strings.TrimSpace(string(data))
+	return ""
+}
+
+// known says whether buildx has a builder: one that was removed may still be
+// what it notes as the current one, and buildx says nothing of that.
+func known(dir, name string) bool {
+	_, err := os.Stat(filepath.Join(dir, "instances", strings.ToLower(name)))
+	return name != "" && err == nil
 }
 
 // DockerContext is the context of the docker command, "" for the default one.

@@ -102,9 +102,17 @@ func TestCurrentBuilder(t *testing.T) {
 		"default of the engine": {files: map[string]string{"current": `{"Key":"unix:///var/run/docker.sock"}`, "defaults/13c4025c96f36e94b348": "b"}, want: "b"},
 		"BUILDX_BUILDER":        {files: map[string]string{"current": `{"Key":"unix:///var/run/docker.sock","Name":"a"}`}, env: map[string]string{"BUILDX_BUILDER": "c"}, want: "c"},
 		"broken":                {files: map[string]string{"current": "{"}},
+		"removed":               {files: map[string]string{"current": `{"Key":"unix:///var/run/docker.sock","Name":"gone"}`}},
+		"removed, but a default": {files: map[string]string{
+			"current": `{"Key":"unix:///var/run/docker.sock","Name":"gone"}`, "defaults/13c4025c96f36e94b348": "b",
+		}, want: "b"},
+		"removed default": {files: map[string]string{"defaults/13c4025c96f36e94b348": "gone"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
+			for _, name := range []string{"a", "b"} {
+				write(t, filepath.Join(dir, "instances", name), "{}")
+			}
 			for file, text := range tt.files {
 				write(t, filepath.Join(dir, file), text)
 			}

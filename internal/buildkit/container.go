@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -66,13 +67,18 @@ func startContainer(ctx context.Context, opts EngineOptions) (_ *Engine, err err
 	if err := os.MkdirAll(opts.CacheDir, 0o700); err != nil {
 		return nil, fmt.Errorf("starting BuildKit by docker: %w", err)
 	}
-	unlock, err := lock(ctx, filepath.Join(opts.CacheDir, "docker.lock"), func() {
+	name := filepath.Join(opts.CacheDir, "docker.lock")
+	unlock, err := lock(ctx, name, func() {
 		fmt.Fprintf(opts.Log, "waiting for another secure-build that uses %s\n", opts.CacheDir)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("starting BuildKit by docker: %w", err)
 	}
-	c := container{owner: ownerOf(opts.CacheDir), image: cmp.Or(opts.Image, containerImage), allow: opts.Allow}
+	owner, err := ownerOf(name)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting BuildKit by docker: %w", err), unlock())
+	}
+	c := container{owner: owner, image: cmp.Or(opts.Image, containerImage), allow: opts.Allow}
 	c.name = "secure-build-" + c.owner
 	end := func() error { return errors.Join(c.remove(), unlock()) }
 	fmt.Fprintf(opts.Log, "secure-build: starting %s by Docker %s, as a privileged container\n", c.image, version)
@@ -94,14 +100,20 @@ func startContainer(ctx context.Context, opts EngineOptions) (_ *Engine, err err
 	return e, nil
 }
 
-// ownerOf is the same for all runs that share a lock, and for no others.
-func ownerOf(cacheDir string) string {
-	host, _ := os.Hostname() // several machines may use one engine
-	if abs, err := filepath.Abs(cacheDir); err == nil {
-		cacheDir = abs
+var ownerName = regexp.MustCompile(`^[0-9a-f]{12}$`)
+
+// ownerOf is the same for all runs that share a lock, and for no others. So the
+// file that is locked says it: jobs in containers use one engine under one host
+// name and with the same folders, each with a file of its own.
+func ownerOf(lockFile string) (string, error) {
+	data, err := os.ReadFile(lockFile)
+	if err != nil || ownerName.Match(data) {
+		return string(data), err
 	}
-	sum := sha256.Sum256([]byte(host + "\x00" + cacheDir))
-	return hex.EncodeToString(sum[:6])
+	random := make([]byte, 6)
+	_, _ = rand.Read(random) // never fails (crypto/rand)
+	owner := hex.EncodeToString(random)
+	return owner, os.WriteFile(lockFile, []byte(owner), 0o600)
 }
 
 // args is docker's command line. What the daemon writes about a step that runs

@@ -73,6 +73,26 @@ func TestContainerEnvironment(t *testing.T) {
 	}
 }
 
+// TestOwnerOfALock: a container is whose lock it was started under, wherever
+// that lies under the same name.
+func TestOwnerOfALock(t *testing.T) {
+	dir := t.TempDir()
+	owners := map[string]string{}
+	for _, text := range []string{"", "0123456789ab", "0123456", "0123456789ab\n--all"} {
+		name := filepath.Join(dir, "docker.lock")
+		write(t, name, text)
+		first, err := ownerOf(name)
+		second, err2 := ownerOf(name)
+		if err != nil || err2 != nil || first != second || !ownerName.MatchString(first) || owners[first] != "" || (first == text) != (text == "0123456789ab") {
+			t.Errorf("%q: got %q, %v, then %q, %v; others: %q", text, first, err, second, err2, owners)
+		}
+		owners[first] = first
+	}
+	if _, err := ownerOf(filepath.Join(dir, "none")); err == nil {
+		t.Error("a lock that is not there has an owner")
+	}
+}
+
 // TestContainerVersion: the image is of the version that we are built with.
 func TestContainerVersion(t *testing.T) {
 	mod, err := os.ReadFile(filepath.Join("..", "..", "go.mod"))

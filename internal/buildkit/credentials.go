@@ -3,26 +3,36 @@ package buildkit
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	dockerconfig "github.com/docker/cli/cli/config"
-	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/config/types"
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/org/secure-build/internal/authfile"
 )
 
-// credentials looks up a registry's login in Docker's configuration, and before
-// that in what is for this repository alone. A configuration is read when it is
-// asked for: a helper of it may take seconds.
-func credentials(cf *configfile.ConfigFile, scoped string) authprovider.AuthConfigProvider {
+// A Login is one that the user gave, for registries by the names that they are
+// reached at (registry-1.docker.io).
+type Login struct {
+	Username, Password string
+	Hosts              []string
+}
+
+// credentials looks up a registry's login: the one that was given, what is for
+// this repository alone, Docker's configuration. That is read when it is asked
+// for: a helper of it may take seconds.
+func (r Request) credentials() authprovider.AuthConfigProvider {
 	usual := func(context.Context, string, []string, authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
 		return types.AuthConfig{}, nil
 	}
-	if cf != nil {
-		usual = authprovider.LoadAuthConfig(cf)
+	if r.Docker != nil {
+		usual = authprovider.LoadAuthConfig(r.Docker)
 	}
 	find := func(ctx context.Context, host string, scopes []string, expired authprovider.ExpireCachedAuthCheck) (types.AuthConfig, error) {
-		dir := authfile.Dir(scoped, host, scopes)
+		if slices.Contains(r.Login.Hosts, host) {
+			return types.AuthConfig{Username: r.Login.Username, Password: r.Login.Password, ServerAddress: host}, nil
+		}
+		dir := authfile.Dir(r.Scoped, host, scopes)
 		if dir == "" {
 			return usual(ctx, host, scopes, expired)
 		}

@@ -29,7 +29,7 @@ func TestCredentialsForOneRepository(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	provider := credentials(usual, scoped)
+	provider := Request{Docker: usual, Scoped: scoped}.credentials()
 	for _, tt := range []struct {
 		host, scope, want string
 	}{
@@ -48,7 +48,19 @@ func TestCredentialsForOneRepository(t *testing.T) {
 			t.Errorf("%s %s: got the login of %q, %v, want %q's", tt.host, tt.scope, got.Username, err, tt.want)
 		}
 	}
-	if got, err := credentials(nil, scoped)(t.Context(), "s.example.com", nil, nil); err != nil || got.Username != "" {
+	if got, err := (Request{Scoped: scoped}).credentials()(t.Context(), "s.example.com", nil, nil); err != nil || got.Username != "" {
 		t.Errorf("without Docker's file: got %q, %v", got.Username, err)
+	}
+	// The one that was given comes first, for its registries and for no other, and
+	// whatever keeps Docker's own.
+	usual.CredentialsStore = "nowhere"
+	given := Request{Docker: usual, Scoped: scoped, Login: Login{"given", "x", []string{"r.example.com", authfile.DockerHub}}}.credentials()
+	for _, host := range []string{"r.example.com", authfile.DockerHub} {
+		if got, err := given(t.Context(), host, []string{authfile.Scope("team/app", "pull")}, nil); err != nil || got.Username != "given" {
+			t.Errorf("%s: got the login of %q, %v, want the one that was given", host, got.Username, err)
+		}
+	}
+	if got, err := given(t.Context(), "s.example.com", nil, nil); got.Username == "given" {
+		t.Errorf("s.example.com: got the login that is for others, %v", err)
 	}
 }

@@ -71,6 +71,8 @@ type Request struct {
 	// for one repository or purpose (CredentialDir).
 	Docker *configfile.ConfigFile
 	Scoped string
+	// Login comes before both, for the registries that it is for.
+	Login Login
 	// Store receives the image's blobs.
 	Store content.Store
 	// Files receives the image's files as a tar archive, if an output wants them.
@@ -166,7 +168,7 @@ func (e *Engine) options(req Request) (client.SolveOpt, error) {
 		Exports:       req.exports(),
 		Session: []session.Attachable{
 			secretsprovider.NewSecretProvider(store{req.Secret}),
-			authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: credentials(req.Docker, req.Scoped)}),
+			authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: req.credentials()}),
 		},
 		AllowedEntitlements: req.Entitlements(),
 		// Keeps this build's log, in which a step may have printed a secret,

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/org/secure-build/internal/authfile"
 	"github.com/org/secure-build/internal/held"
 	"github.com/org/secure-build/internal/hint"
 )
@@ -140,6 +141,33 @@ func (l login) Resolve(r authn.Resource) (authn.Authenticator, error) {
 		}
 	}
 	return &authn.Basic{Username: l.Username, Password: l.Password}, nil
+}
+
+// Hosts are the registries that the login is for, by the names that they are
+// reached at.
+func (o Options) Hosts(tags []Tag) (hosts []string, err error) {
+	registries := []name.Registry{}
+	if o.Registry != "" {
+		reg, err := name.NewRegistry(o.Registry) // docker.io has two names
+		if err != nil {
+			return nil, fmt.Errorf("reading the registry %q: %w", o.Registry, err)
+		}
+		registries = append(registries, reg)
+	} else {
+		for _, t := range tags {
+			registries = append(registries, t.Registry)
+		}
+	}
+	for _, r := range registries {
+		host := r.RegistryStr()
+		if host == name.DefaultRegistry {
+			host = authfile.DockerHub
+		}
+		if !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts, nil
 }
 
 // explain adds a hint to the errors that people meet.

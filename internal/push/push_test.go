@@ -281,3 +281,26 @@ func TestParseTags(t *testing.T) {
 		}
 	}
 }
+
+// TestHosts: BuildKit is given a login for the registries that a push would give
+// it to, and for no others.
+func TestHosts(t *testing.T) {
+	tags, err := ParseTags([]string{"r.example.com/team/app:1", "r.example.com/team/app:2", "app:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for registry, want := range map[string][]string{
+		"":                {"r.example.com", "registry-1.docker.io"},
+		"s.example.com":   {"s.example.com"},
+		"docker.io":       {"registry-1.docker.io"},
+		"index.docker.io": {"registry-1.docker.io"},
+	} {
+		got, err := Options{Registry: registry}.Hosts(tags)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q: got %q, %v, want %q", registry, got, err, want)
+		}
+	}
+	if _, err := (Options{Registry: "https://r.example.com"}).Hosts(tags); err == nil {
+		t.Error("an address was taken for a registry")
+	}
+}
