@@ -3,18 +3,24 @@
 package securebuild_test
 
 import (
+	"archive/tar"
+	"errors"
 	"io"
 	"log"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/crane"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
@@ -41,11 +47,14 @@ func imageParts(t *testing.T, binary, tools string) (context string) {
 
 // buildImage builds the Dockerfile by secure-build itself, with a private
 // daemon that knows nothing of earlier builds, and returns what was pushed.
-func buildImage(t *testing.T, context, tag string) v1.Image {
+func buildImage(t *testing.T, context, tag string, args ...string) v1.Image {
 	t.Helper()
-	cmd := exec.Command("bin/secure-build", "build", "--progress", "plain", "--cache-dir", t.TempDir(), "--provenance=false",
+	args = append([]string{
+		"build", "--progress", "plain", "--cache-dir", t.TempDir(), "--provenance=false",
 		// It holds the patterns that are looked for, and is found by one of them.
-		"--fail-on", "known-value", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", "-f", "Dockerfile", "-t", tag, "--push", context)
+		"--fail-on", "known-value", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", "-f", "Dockerfile", "-t", tag, "--push",
+	}, args...)
+	cmd := exec.Command("bin/secure-build", append(args, context)...)
 	cmd.Env = withoutBuilder(os.Environ())
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -73,12 +82,7 @@ func withoutBuilder(environ []string) (env []string) {
 // TestImageIsReproducible builds it twice, by two daemons, from parts that were
 // collected twice. Small programs stand for the large ones.
 func TestImageIsReproducible(t *testing.T) {
-	parts, reg := t.TempDir(), localRegistry(t)
-	for _, file := range []string{"secure-build", "buildkitd"} {
-		if err := os.WriteFile(filepath.Join(parts, file), []byte("#!/bin/sh\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	parts, reg := smallParts(t), localRegistry(t)
 	var digests [2]v1.Hash
 	for i := range digests {
 		img := buildImage(t, imageParts(t, filepath.Join(parts, "secure-build"), parts), reg+"/secure-build:test")
@@ -92,6 +96,88 @@ func TestImageIsReproducible(t *testing.T) {
 	}
 }
 
+// TestImageOnAnotherBase builds it from a base in a registry, whose files it keeps.
+func TestImageOnAnotherBase(t *testing.T) {
+	reg := localRegistry(t)
+	base, err := crane.Image(map[string][]byte{"etc/base": []byte("a base\n")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := base.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Architecture, cfg.OS = runtime.GOARCH, "linux"
+	if base, err = mutate.ConfigFile(base, cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := crane.Push(base, reg+"/base:1", crane.Insecure); err != nil {
+		t.Fatal(err)
+	}
+	parts := smallParts(t)
+	img := buildImage(t, imageParts(t, filepath.Join(parts, "secure-build"), parts), reg+"/secure-build:base", "--build-arg", "BASE="+reg+"/base:1")
+	files := mutate.Extract(img)
+	defer files.Close()
+	want := map[string]bool{"etc/base": true, "usr/bin/secure-build": true, "usr/bin/entrypoint.sh": true}
+	for r := tar.NewReader(files); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		delete(want, h.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("files that are missing: %v", want)
+	}
+}
+
+// smallParts are small programs in the place of the large ones.
+func smallParts(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for _, file := range []string{"secure-build", "buildkitd"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// theImage is the image of the real parts, in a registry that stays.
+var theImage struct {
+	once  sync.Once
+	image v1.Image
+}
+
+// ourImage returns the image, which the first test that wants it builds.
+func ourImage(t *testing.T, tools string) v1.Image {
+	t.Helper()
+	theImage.once.Do(func() {
+		srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+		theImage.image = buildImage(t, imageParts(t, "bin/secure-build", tools), strings.TrimPrefix(srv.URL, "http://")+"/secure-build:test")
+	})
+	if theImage.image == nil {
+		t.Fatal("the image could not be built")
+	}
+	return theImage.image
+}
+
+// packed is the size of an image's layers in a registry.
+func packed(t *testing.T, img v1.Image) (size int64) {
+	t.Helper()
+	m, err := img.Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, layer := range m.Layers {
+		size += layer.Size
+	}
+	return size
+}
+
 // TestImage starts the image as Docker does for a job: as its user, with
 // Docker's default capabilities to gain and no others, and with parts of /proc
 // masked; without a seccomp profile, which rootless needs. In it the demo is
@@ -102,7 +188,10 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	reg := localRegistry(t)
-	img := buildImage(t, imageParts(t, "bin/secure-build", tools), reg+"/secure-build:test")
+	img := ourImage(t, tools)
+	if size := packed(t, img); size > 64<<20 {
+		t.Errorf("it has %d bytes, which is not small", size)
+	}
 	c := newContainer(t, img)
 	c.demo(t, tools)
 	c.env = append(c.env, "SOPS_AGE_KEY="+c.key, "REGISTRY="+reg)

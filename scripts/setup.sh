@@ -39,6 +39,7 @@ if [ "${1:-}" = test ]; then
   need rootlesskit has rootlesskit # root needs these two for the image
   need uidmap has newuidmap
   need docker.io engine # the tests start an engine of their own; a Docker that is there will do
+  need iptables has iptables # for Docker's networks
 fi
 
 [ "${#missing[@]}" -gt 0 ] || exit 0

@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/org/secure-build/internal/buildkit"
@@ -18,12 +20,15 @@ import (
 	"github.com/org/secure-build/internal/secret"
 )
 
+// overlapRounds is how many rounds of all sides make one of the bench's.
+const overlapRounds = 5
+
 // A side is one way to build and export.
 type side struct {
 	name string
 	sent bool          // by BuildKit's exporter, although its files are at hand
 	scan *scan.Options // nil: none
-	best lap
+	laps []lap         // one for each round
 }
 
 // A lap is what one build and export took.
@@ -57,29 +62,55 @@ func (b *bench) overlap(ctx context.Context, size int64, rounds int) error {
 		{name: "known values, nested", scan: &scan.Options{Index: index.Compile(set)}},
 		{name: "nested, and patterns", scan: &scan.Options{Index: index.Compile(set), Patterns: patterns{known}}},
 	}
+	rounds *= overlapRounds
 	for _, layers := range []int{1, 4} {
 		if err := b.split(layers); err != nil {
 			return err
 		}
 		for i := range sides {
-			sides[i].best = lap{}
+			sides[i].laps = nil
 		}
-		for range rounds {
-			for i := range sides {
-				if err := b.turn(ctx, value, &sides[i]); err != nil {
-					return fmt.Errorf("%s: %w", sides[i].name, err)
+		for round := range rounds {
+			for i := range sides { // each side has each place in turn
+				s := &sides[(i+round)%len(sides)]
+				if err := b.turn(ctx, value, s); err != nil {
+					return fmt.Errorf("%s: %w", s.name, err)
 				}
 			}
 		}
-		fmt.Printf("overlap: build and export of %d MB in %d layers that BuildKit compresses on the way; fastest of %d\n", size>>20, layers, rounds)
-		fmt.Printf("%-28s %8s %12s %12s %9s %13s %8s %11s\n", "", "s", "to sent", "to linked", "at most", "after export", "cpu s", "BuildKit's")
-		for _, s := range sides {
-			fmt.Printf("%-28s %8.2f %+10.1f %% %+10.1f %% %9s %13.2f %8.2f %11.2f\n", s.name, s.best.took.Seconds(),
-				more(s.best.took, sides[0].best.took), more(s.best.took, sides[1].best.took), "+10 %",
-				s.best.after.Seconds(), s.best.cpu.Seconds(), s.best.buildkit.Seconds())
-		}
+		printOverlap(sides, size, layers)
 	}
 	return nil
+}
+
+// printOverlap prints medians. Those of the ratios are over rounds, whose sides
+// ran one after the other: what a machine gives changes by more than 10 % within
+// minutes.
+func printOverlap(sides []side, size int64, layers int) {
+	fmt.Printf("overlap: build and export of %d MB in %d layers that BuildKit compresses on the way; medians of %d rounds\n", size>>20, layers, len(sides[0].laps))
+	fmt.Printf("%-28s %8s %12s %12s %9s %13s %8s %11s\n", "", "s", "to sent", "to linked", "at most", "after export", "cpu s", "BuildKit's")
+	seconds := func(s side, of func(lap) time.Duration) float64 {
+		return median(s.laps, func(i int) float64 { return of(s.laps[i]).Seconds() })
+	}
+	took := func(l lap) time.Duration { return l.took }
+	for _, s := range sides {
+		to := func(base side) float64 {
+			return median(s.laps, func(i int) float64 { return more(s.laps[i].took, base.laps[i].took) })
+		}
+		fmt.Printf("%-28s %8.2f %+10.1f %% %+10.1f %% %9s %13.2f %8.2f %11.2f\n", s.name, seconds(s, took), to(sides[0]), to(sides[1]), "+10 %",
+			seconds(s, func(l lap) time.Duration { return l.after }), seconds(s, func(l lap) time.Duration { return l.cpu }),
+			seconds(s, func(l lap) time.Duration { return l.buildkit }))
+	}
+}
+
+// median of what of says about each lap.
+func median(laps []lap, of func(i int) float64) float64 {
+	all := make([]float64, len(laps))
+	for i := range laps {
+		all[i] = of(i)
+	}
+	slices.Sort(all)
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
 // more is how much longer took is than base, in percent.
@@ -116,14 +147,13 @@ func (b *bench) turn(ctx context.Context, value []byte, s *side) (err error) {
 	if s.scan != nil {
 		scanner = scan.New(*s.scan)
 	}
+	syscall.Sync() // what the turn before has left to be written is not ours
 	own, others := processorTime()
 	l, err := b.export(ctx, engine, value, scanner, s.sent)
 	err = errors.Join(err, engine.Close()) // its time counts when it has ended
 	ownThen, othersThen := processorTime()
 	l.cpu, l.buildkit = ownThen-own, othersThen-others
-	if s.best.took == 0 || l.took < s.best.took {
-		s.best = l
-	}
+	s.laps = append(s.laps, l)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -17,6 +18,8 @@ const (
 	mostZstd   = 1.30
 	mostWarm   = 1.25
 	mostMemory = 128
+
+	warmRuns = 5 // for each cold one: half a second is soon disturbed
 )
 
 // A pair is what both sides took for the same.
@@ -65,7 +68,7 @@ func (b *bench) wholeRuns(ctx context.Context, o options) error {
 			}
 		}
 	}
-	fmt.Printf("whole runs: %d MB of files, %d MB of them in one layer; fastest of %d\n", o.size>>20, biggest>>20, o.rounds)
+	fmt.Printf("whole runs: %d MB of files, %d MB of them in one layer; fastest of %d, warm of %d\n", o.size>>20, biggest>>20, o.rounds, o.rounds*warmRuns)
 	fmt.Printf("%-28s %10s %14s %7s %8s %8s %8s\n", "", "buildctl s", "secure-build s", "ratio", "at most", "peak MiB", "at most")
 	for _, p := range pairs {
 		for engine := range p.ours {
@@ -104,7 +107,10 @@ func (b *bench) turns(ctx context.Context, how string, oursFirst bool, cold, war
 		if err := b.forget(ctx); err != nil {
 			return err
 		}
-		for _, p := range []*pair{cold, warm} {
+		for i, p := range append([]*pair{cold}, slices.Repeat([]*pair{warm}, warmRuns)...) {
+			if i <= 1 {
+				syscall.Sync() // what was written before is not this run's to wait for
+			}
 			if err := side(p); err != nil {
 				return err
 			}

@@ -82,8 +82,12 @@ const (
 	zeros     = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 )
 
-// user is whom the image runs as; 65536 ids below it are for the steps of builds.
+// user is whom the image runs as.
 const user = 1000
+
+// subordinate are the ids for the steps of builds. Root has them too, as whom
+// some runners start every job: in a container he may mount nothing either.
+const subordinate = "user:100000:65536\nroot:100000:65536\n"
 
 // collect names every file of the image by its path.
 func collect(root, binary, tools string) (map[string]file, error) {
@@ -97,8 +101,8 @@ func collect(root, binary, tools string) (map[string]file, error) {
 		"var/run": {link: "../run"}, "var/tmp": {link: "../tmp"},
 		"etc/passwd":        text("root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n"),
 		"etc/group":         text("root:x:0:\nuser:x:1000:\n"),
-		"etc/subuid":        text("user:100000:65536\n"),
-		"etc/subgid":        text("user:100000:65536\n"),
+		"etc/subuid":        text(subordinate),
+		"etc/subgid":        text(subordinate),
 		"etc/nsswitch.conf": text("hosts: files dns\n"),
 	}
 	certificates, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -84,9 +85,6 @@ func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, 
 	args, err := config.Pairs("build-arg", o.list("build-arg"), lookup)
 	req := buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}
 	err = errors.Join(err, buildkit.CheckContext(buildContext))
-	if err == nil && o.service == nil { // a service is held to the checkout while it is read
-		err = source.LeadsOut(source.Options{}, buildContext, filepath.Join(buildContext, "Dockerfile"), filepath.Join(buildContext, "dockerfile"), req.Dockerfile)
-	}
 	if len(o.list("service")) > 0 && len(o.list("compose")) == 0 {
 		err = errors.Join(err, hint.Wrap(errors.New("--service without --compose"), "--compose FILE says which services there are"))
 	}
@@ -95,7 +93,27 @@ func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, 
 		req.Contexts, cerr = buildkit.ParseContexts(o.list("build-context"))
 		err = errors.Join(err, cerr)
 	}
+	if err == nil && o.service == nil { // a service is held to the checkout while it is read
+		err = source.LeadsOut(source.Options{}, readHere(req)...)
+	}
 	return req, err
+}
+
+// readHere are the places of a build that are read on this machine, where links
+// are followed: the daemon follows none out of a folder.
+func readHere(req buildkit.Request) []string {
+	dockerfiles := []string{filepath.Join(req.Context, "Dockerfile"), filepath.Join(req.Context, "dockerfile")}
+	if req.Dockerfile != "" {
+		dockerfiles = append(dockerfiles, req.Dockerfile)
+	}
+	places := []string{req.Context, filepath.Join(req.Context, ".dockerignore")}
+	for _, name := range dockerfiles {
+		places = append(places, name, name+".dockerignore")
+	}
+	for _, name := range slices.Sorted(maps.Keys(req.Contexts)) {
+		places = append(places, filepath.Join(req.Contexts[name], ".dockerignore"))
+	}
+	return places
 }
 
 // load reads the secrets. What there is to say about them is kept until they

@@ -14,36 +14,64 @@ import (
 )
 
 // Names of files that have secrets in them, lower case: of the last part, with
-// at most one * in it, or of the last two.
+// at most one * in it, or of the last two without one.
 var (
-	secretFiles = []string{
+	secretFiles = namesOf(
 		".env", ".env.*", "*.env", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore",
 		"*.ppk", "*.kdbx", ".npmrc", ".yarnrc.yml", ".netrc", "_netrc", ".pypirc", "pip.conf", ".git-credentials", ".dockercfg", ".htpasswd", ".pgpass",
 		".my.cnf", "kubeconfig", "*.kubeconfig", "credentials.json", "credentials", "service-account*.json", "service_account*.json", "*.tfstate",
 		"*.tfvars", "keys.txt", "key.txt", "*.agekey", "secret.*", "secrets.*", "*.secret", "*.secrets", "auth.json",
 		".docker/config.json", ".kube/config", ".aws/config",
-	}
-	publicFiles = []string{"*.pub", ".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults", "*.example", "*.sample", "*.template"}
-	keyStores   = []string{"*.p12", "*.pfx", "*.jks", "*.keystore", "*.ppk", "*.kdbx"}
+	)
+	publicFiles = namesOf("*.pub", ".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults", "*.example", "*.sample", "*.template")
+	keyStores   = namesOf("*.p12", "*.pfx", "*.jks", "*.keystore", "*.ppk", "*.kdbx")
+	netrcs      = namesOf(".netrc", "_netrc")
+	passwords   = namesOf(".htpasswd", ".pgpass")
 )
 
-// suspicious says that a file is named as files with secrets are.
-func suspicious(name string) bool { return named(secretFiles, name) && !named(publicFiles, name) }
+// names are patterns for names of files, told apart by how they are compared:
+// that is done for every file of a build context.
+type names struct {
+	whole, extensions map[string]bool
+	around            [][2]string // before and after *
+	paths             []string    // of two parts
+}
 
-// named says whether a file has one of the names. It is asked for every file of
-// a build context.
-func named(patterns []string, name string) bool {
+func namesOf(patterns ...string) names {
+	n := names{whole: map[string]bool{}, extensions: map[string]bool{}}
+	for _, p := range patterns {
+		before, after, star := strings.Cut(p, "*")
+		switch {
+		case strings.Contains(p, "/"):
+			n.paths = append(n.paths, p)
+		case !star:
+			n.whole[p] = true
+		case before == "" && strings.LastIndexByte(after, '.') == 0:
+			n.extensions[after] = true
+		default:
+			n.around = append(n.around, [2]string{before, after})
+		}
+	}
+	return n
+}
+
+// suspicious says that a file is named as files with secrets are.
+func suspicious(name string) bool { return secretFiles.have(name) && !publicFiles.have(name) }
+
+// have says whether a file has one of the names.
+func (n names) have(name string) bool {
 	name = strings.ToLower(name)
 	last := path.Base(name)
-	for _, p := range patterns {
-		if strings.Contains(p, "/") {
-			if name == p || strings.HasSuffix(name, "/"+p) {
-				return true
-			}
-			continue
+	if n.whole[last] || n.extensions[path.Ext(last)] {
+		return true
+	}
+	for _, a := range n.around {
+		if len(last) >= len(a[0])+len(a[1]) && strings.HasPrefix(last, a[0]) && strings.HasSuffix(last, a[1]) {
+			return true
 		}
-		before, after, star := strings.Cut(p, "*")
-		if last == p || star && len(last) >= len(before)+len(after) && strings.HasPrefix(last, before) && strings.HasSuffix(last, after) {
+	}
+	for _, p := range n.paths {
+		if name == p || strings.HasSuffix(name, p) && name[len(name)-len(p)-1] == '/' {
 			return true
 		}
 	}
@@ -94,13 +122,13 @@ func contents(name, text string) (what string, sure bool) {
 		return "a private key", true
 	case vendorKey(text):
 		return "a key", true
-	case named(keyStores, name):
+	case keyStores.have(name):
 		return "keys, by its name", false
 	case len(urlCredentials(text)) > 0:
 		return "a URL with a password", false
-	case named([]string{".netrc", "_netrc"}, name) && netrc.MatchString(text):
+	case netrcs.have(name) && netrc.MatchString(text):
 		return "a password", false
-	case named([]string{".htpasswd", ".pgpass"}, name) && strings.Contains(text, ":"):
+	case passwords.have(name) && strings.Contains(text, ":"):
 		return "passwords", false
 	}
 	for _, s := range settings(text) {

@@ -279,3 +279,10 @@ func TestNamed(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkSuspicious is for every file of a build context.
+func BenchmarkSuspicious(b *testing.B) {
+	for b.Loop() {
+		suspicious("src/components/header/Header.test.tsx")
+	}
+}

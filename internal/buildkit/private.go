@@ -40,7 +40,7 @@ var snapshotters = []string{"overlayfs", "native", "fuse-overlayfs", "stargz"}
 type daemon struct {
 	buildkitd   string // the binary
 	runtime     string // runc or crun
-	rootlesskit string // "" as root
+	rootlesskit string // "" for who may mount
 	root        string // state: the cache, kept between runs
 	socket      string
 	allow       []string // entitlements
@@ -117,9 +117,9 @@ func findDaemon(opts EngineOptions) (*daemon, error) {
 	if d.runtime == "" {
 		return nil, hint.Wrap(errors.New("starting buildkitd: neither runc nor crun is in PATH"), "install the package runc")
 	}
-	if os.Geteuid() != 0 {
+	if !privileged() {
 		if d.rootlesskit = find("rootlesskit"); d.rootlesskit == "" {
-			return nil, hint.Wrap(errors.New("starting buildkitd as an ordinary user: rootlesskit is not in PATH"),
+			return nil, hint.Wrap(errors.New("starting buildkitd without privileges: rootlesskit is not in PATH"),
 				"install the packages rootlesskit and uidmap, or set BUILDKIT_HOST")
 		}
 	}
@@ -167,8 +167,7 @@ func (d *daemon) wait(ctx context.Context, died <-chan error) (*Engine, error) {
 	for {
 		select {
 		case err := <-died:
-			return nil, hint.Wrap(fmt.Errorf("starting buildkitd: it ended: %w\n%s", err, d.log),
-				"a private daemon needs root, or user namespaces with rootlesskit and uidmap; otherwise set BUILDKIT_HOST")
+			return nil, hint.Wrap(fmt.Errorf("starting buildkitd: it ended: %w\n%s", err, d.log), "%s", d.advice())
 		case <-ctx.Done():
 			return nil, fmt.Errorf("starting buildkitd: %w\n%s", ctx.Err(), d.log)
 		case <-time.After(20 * time.Millisecond):

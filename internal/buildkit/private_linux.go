@@ -71,6 +71,25 @@ func (d *daemon) start(env []string) (stop func(time.Duration), died <-chan erro
 	return func(grace time.Duration) { d.stop(cmd.Process, ended, grace) }, ended, nil
 }
 
+// privileged says whether this process may mount, which is what makes root of
+// use to a daemon. Root in a container has not got this, unless the container is
+// privileged; he is an ordinary user then.
+func privileged() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	return unix.Capget(&header, &sets[0]) == nil && sets[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
+}
+
+// advice says what to do where a private daemon can not be started.
+func (d *daemon) advice() string {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if d.rootlesskit != "" && err == nil && masksProc(string(mounts)) {
+		return "this container may not make user namespaces: a runner needs security_opt seccomp=unconfined and apparmor=unconfined, " +
+			"and no no-new-privileges (docs/gitlab.md); otherwise set BUILDKIT_HOST"
+	}
+	return "a private daemon needs root, or user namespaces with rootlesskit and uidmap; otherwise set BUILDKIT_HOST"
+}
+
 // ownSession is for a command that is to end when we do, however we end, and not
 // by the terminal's signals. It has to be started by inThread.
 func ownSession() *syscall.SysProcAttr {

@@ -21,6 +21,10 @@ func (d *daemon) start([]string) (func(time.Duration), <-chan error, error) {
 	return nil, nil, errLinux
 }
 
+func privileged() bool { return true }
+
+func (d *daemon) advice() string { return "set BUILDKIT_HOST" }
+
 func lock(context.Context, string, func()) (func() error, error) { return nil, errLinux }
 
 func ownSession() *syscall.SysProcAttr { return nil }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"time"
 )
@@ -55,7 +54,7 @@ func Survey(ctx context.Context, opts EngineOptions) []Candidate {
 		try("socket", sock, func(ctx context.Context) (*Engine, error) { return dial(ctx, "socket", "unix://"+sock, 5*time.Second) })
 	}
 	place := "as root"
-	if os.Geteuid() != 0 {
+	if !privileged() {
 		place = "as an ordinary user, by rootlesskit"
 	}
 	try("private", place, func(ctx context.Context) (*Engine, error) { return startPrivate(ctx, opts) })

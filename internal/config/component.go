@@ -45,20 +45,22 @@ var defaults = map[string]string{
 
 // Patterns of strings. GitLab puts an input into the text of the component
 // before it reads that as YAML, where it stands in single quotes: none of these
-// lets a quote or a line break in.
+// lets a quote or a line break in. They mean the same in RE2, which GitLab has,
+// and in JavaScript, which gitlab-ci-local has: in both ^ and $ are the ends of
+// the text, not of a line, and \A or \x{85} is something else in the latter.
 const (
-	oneLine  = `\A[^'"\x60\\\x00-\x1f\x7f\x{85}\x{2028}\x{2029}]*\z`
-	fileName = `\A([A-Za-z0-9_.$/{][A-Za-z0-9_.$/{}@:+=~ -]*)?\z`
-	ownPath  = `\A[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\z`
-	variName = `\A([A-Za-z_][A-Za-z0-9_]*)?\z`
+	oneLine  = `^[^'"\x60\\\x00-\x1f\x7f` + "\u0085\u2028\u2029" + `]*$`
+	fileName = `^([A-Za-z0-9_.$/{][A-Za-z0-9_.$/{}@:+=~ -]*)?$`
+	ownPath  = `^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$`
+	variName = `^([A-Za-z_][A-Za-z0-9_]*)?$`
 )
 
 // patterns are stricter than oneLine where it is known what there can be. The
 // report stands in artifacts:paths, where GitLab takes no variables.
 var patterns = map[string]string{
 	"context": fileName, "file": fileName, "baseline": fileName, "cache-dir": fileName, "metadata-file": fileName, "iidfile": fileName,
-	"builder-tls": fileName, "target": `\A([A-Za-z0-9][A-Za-z0-9_.$/{}-]*)?\z`, "report-dir": ownPath, "dotenv": ownPath, "registry-password-env": variName,
-	"compression": `\A(gzip|zstd|estargz|uncompressed)?\z`, "compression-level": `\A[0-9]{0,2}\z`,
+	"builder-tls": fileName, "target": `^([A-Za-z0-9][A-Za-z0-9_.$/{}-]*)?$`, "report-dir": ownPath, "dotenv": ownPath, "registry-password-env": variName,
+	"compression": `^(gzip|zstd|estargz|uncompressed)?$`, "compression-level": `^[0-9]{0,2}$`,
 }
 
 // ofComponent says whether GitLab's component has an input for the option.
@@ -125,5 +127,11 @@ func SpliceComponent(document string, table []Option) (string, error) {
 	return splice(document, variablesBegin, componentVariables(table), variablesEnd)
 }
 
-// quoted is a YAML string in single quotes.
-func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+// quoted is a YAML string in single quotes, or in double ones if it has what
+// YAML takes for the end of a line.
+func quoted(s string) string {
+	if !strings.ContainsAny(s, "\u0085\u2028\u2029") {
+		return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\u0085", `\N`, "\u2028", `\L`, "\u2029", `\P`).Replace(s) + `"`
+}

@@ -87,6 +87,21 @@ func writeBuildKit(archive, tools string) error {
 	})
 }
 
+// LoadPrograms makes an image of programs of this machine on this engine, as
+// NAME. It begins with a shell, if it has one.
+func LoadPrograms(e *Engine, name string, programs map[string]string) error {
+	archive := filepath.Join(e.dir, "programs.tar")
+	defer os.Remove(archive)
+	err := writeArchive(archive, programs)
+	if err == nil {
+		_, err = e.Docker("import", "--change", `CMD ["/bin/sh"]`, archive, name)
+	}
+	if err != nil {
+		return fmt.Errorf("making the image %s: %w", name, err)
+	}
+	return nil
+}
+
 // writeArchive archives programs, by their places in the image, with the
 // libraries that they load.
 func writeArchive(name string, programs map[string]string) error {

@@ -24,6 +24,7 @@ const patience = 60 * time.Second
 type Engine struct {
 	Host string // for DOCKER_HOST
 
+	apart bool // from the host's network
 	dir   string
 	cmd   *exec.Cmd
 	ended chan struct{}
@@ -31,12 +32,23 @@ type Engine struct {
 
 // Start starts dockerd, from PATH, as root. It ends with this process, however
 // that ends, and what it has mounted and started ends with it.
-func Start() (*Engine, error) {
+func Start() (*Engine, error) { return start(false) }
+
+// StartApart starts one in a network namespace of its own, where it has Docker's
+// usual networks: a container has an address, and finds others by their names.
+// What is at [Gateway] is a container's with --network host. Nothing of it is in
+// the machine's network, where rules of another Docker may be.
+func StartApart() (*Engine, error) { return start(true) }
+
+// Gateway is the address of an engine of [StartApart], for its containers.
+const Gateway = "172.31.255.1"
+
+func start(apart bool) (*Engine, error) {
 	dir, err := os.MkdirTemp("", "dk")
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Host: "unix://" + filepath.Join(dir, "d.sock"), dir: dir, ended: make(chan struct{})}
+	e := &Engine{Host: "unix://" + filepath.Join(dir, "d.sock"), apart: apart, dir: dir, ended: make(chan struct{})}
 	if err := e.start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the tests' dockerd: %w", err), e.Stop())
 	}
@@ -45,15 +57,25 @@ func Start() (*Engine, error) {
 
 func (e *Engine) start() error {
 	data := filepath.Join(e.dir, "data")
-	args := []string{
-		"unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child",
+	namespaces := []string{"unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"}
+	// Nothing of the machine's own network is touched.
+	network := []string{"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--userland-proxy=false"}
+	const mount = `mount -t tmpfs -o mode=711 tmpfs "$0"`
+	// What is in no registry of this machine is in none, with a network or without:
+	// nothing listens on port 9.
+	prepare := mount + " && export HTTP_PROXY=http://127.0.0.1:9 HTTPS_PROXY=http://127.0.0.1:9"
+	if e.apart {
+		namespaces = append(namespaces, "--net") // from where there is no way out
+		network = []string{"--bip", Gateway + "/24"}
+		prepare = mount + " && busybox ip link set lo up"
+	}
+	args := append(namespaces,
 		// The engine waits for the disk at every step; on a tmpfs it has nothing to wait for.
-		"sh", "-c", `mount -t tmpfs -o mode=711 tmpfs "$0" && exec "$@"`, data,
+		"sh", "-c", prepare+` && exec "$@"`, data,
 		"dockerd", "--host", e.Host, "--data-root", data, "--exec-root", filepath.Join(e.dir, "exec"),
 		"--pidfile", filepath.Join(e.dir, "pid"), "--config-file", filepath.Join(e.dir, "none.json"),
-		// Nothing of the machine's own network is touched.
-		"--bridge", "none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--userland-proxy=false",
-	}
+	)
+	args = append(args, network...)
 	runtime, err := e.runtime()
 	if err != nil {
 		return err

@@ -36,6 +36,9 @@ func TestStart(t *testing.T) {
 	if err != nil || got != "42" {
 		t.Errorf("got %q, %v, want 42", got, err)
 	}
+	if _, err := e.Docker("pull", "busybox"); err == nil || !strings.Contains(err.Error(), "proxyconnect") {
+		t.Errorf("pulling from Docker Hub: got %v, want that there is no way to it", err)
+	}
 	if _, err := e.Docker("run", "--detach", "--network", "none", "base:1", "/sh", "-c", "while :; do :; done"); err != nil {
 		t.Fatal(err)
 	}

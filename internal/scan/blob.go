@@ -106,7 +106,7 @@ func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
 		ahead, _ := stored.Peek(stored.Buffered())
 		_, _ = seen.matcher.Write(ahead)
 	}
-	stream, end, err := decompress(rec.compression, stored)
+	stream, end, err := s.decompress(rec.compression, stored)
 	if err == nil {
 		defer end()
 		err = s.uncompressed(rec, stream, content)

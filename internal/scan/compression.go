@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 // maxWindow bounds the memory that one zstd blob may ask for, in bytes. It is
@@ -46,17 +45,14 @@ func compressionOf(r *bufio.Reader) string {
 }
 
 // decompress returns the uncompressed stream, and what to call at its end.
-func decompress(compression string, r *bufio.Reader) (io.Reader, func(), error) {
+func (s *Scanner) decompress(compression string, r *bufio.Reader) (io.Reader, func(), error) {
 	switch compression {
 	case "gzip":
 		zr, err := newMembers(r)
 		return zr, func() {}, err
 	case "zstd":
-		zr, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return nil, nil, fmt.Errorf("reading zstd: %w", err)
-		}
-		return naming{"zstd", zr}, zr.Close, nil
+		zr := newFrames(r, s.zstds)
+		return zr, zr.Close, nil
 	}
 	return r, func() {}, nil
 }
@@ -76,20 +72,6 @@ func foreignName(b []byte) string {
 		}
 	}
 	return ""
-}
-
-// naming says in its errors what could not be read.
-type naming struct {
-	name string
-	r    io.Reader
-}
-
-func (n naming) Read(p []byte) (int, error) {
-	m, err := n.r.Read(p)
-	if err != nil && err != io.EOF {
-		err = fmt.Errorf("reading %s: %w", n.name, err)
-	}
-	return m, err
 }
 
 // members reads the members of a gzip file one by one, as RFC 1952 allows any

@@ -84,6 +84,7 @@ type Scanner struct {
 
 	chunks sync.Pool // *[]byte of chunkSize, for ahead
 	kits   sync.Pool // *kit
+	zstds  *decoders
 	pieces sync.Pool // *[]byte of besidePiece, for beside
 
 	mu      sync.Mutex
@@ -95,7 +96,7 @@ func New(opts Options) *Scanner {
 	s := &Scanner{
 		index: opts.Index, redact: opts.Redact, limit: opts.MaxBytes, limits: opts.Nested, shallow: opts.Shallow,
 		allowed: opts.AllowUnread, patterns: opts.Patterns, memory: opts.Memory, held: opts.Held, records: map[string]*record{}, base: map[string]bool{},
-		besideAt: besideFrom,
+		besideAt: besideFrom, zstds: newDecoders(),
 	}
 	if s.limits.Memory == nil {
 		s.limits.Memory = nested.NewMemory()

@@ -166,3 +166,15 @@ secrets:
 		t.Error("got no error")
 	}
 }
+
+// TestServiceNameIsAFolder: the reports of a service go into a folder of its name,
+// below the one that the job says.
+func TestServiceNameIsAFolder(t *testing.T) {
+	for name, want := range map[string]string{".": "is no name for a folder", "..": "is no name for a folder", "...": "", "a..b": "", ".a": ""} {
+		file := composeFiles(t, map[string]string{"compose.yaml": "services: {'" + name + "': {build: .}}"})
+		_, err := Compose(t.Context(), []string{file}, nil, Options{Environ: func() []string { return nil }})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", name, err, want)
+		}
+	}
+}

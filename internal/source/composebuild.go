@@ -58,10 +58,16 @@ func newService(project *types.Project, svc types.ServiceConfig, opts Options) (
 // refuse names what we do not have.
 func (s *Service) refuse(b *types.BuildConfig) error {
 	var errs []error
+	if s.Name == "." || s.Name == ".." { // its reports would go elsewhere
+		errs = append(errs, fmt.Errorf("%q is no name for a folder, and the reports of a service have one of its name", s.Name))
+	}
 	if b.Isolation != "" && b.Isolation != "default" {
 		errs = append(errs, fmt.Errorf("build.isolation: %s is not supported, which is for Windows", b.Isolation))
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.AdditionalContexts)) {
+		if strings.Contains(name, "=") { // it is an option, NAME=WHERE, and what is judged here would be cut elsewhere there
+			errs = append(errs, fmt.Errorf("build.additional_contexts.%s: a name has no =", printable(name)))
+		}
 		if strings.HasPrefix(b.AdditionalContexts[name], "service:") {
 			errs = append(errs, hint.Wrap(fmt.Errorf("build.additional_contexts.%s: the image of another service is not supported", name),
 				"name its folder and use a target, or push it first and use docker-image://REF"))

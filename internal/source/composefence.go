@@ -61,9 +61,16 @@ func strangers(opts Options, paths []string) error {
 }
 
 // file says whether a Compose file that the job names is a link out of the
-// checkout that it is in.
+// checkout that it is in, or leads out of the one that we are in.
 func (f *fence) file(path string) error {
-	if f == nil || inside(checkoutOf(path), path) {
+	if f == nil {
+		return nil
+	}
+	_, out, err := leadsOut(path)
+	if err != nil {
+		return err
+	}
+	if !out && inside(checkoutOf(path), path) {
 		return nil
 	}
 	f.cross(printable(shown(path)) + " is outside of the checkout")

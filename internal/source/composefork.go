@@ -21,9 +21,13 @@ import (
 // stranger's word (I10): it is given no variable of the job but those that the
 // CI shows to everyone, nothing outside of the checkout, and no rights.
 
-// publicVariables are what everyone who can see the change can see too.
+// publicVariables are what everyone who can see the change can see too: by their
+// whole names, since people call a token of their own CI_PROJECT_TOKEN.
+// https://docs.gitlab.com/ci/variables/predefined_variables/
 var publicVariables = regexp.MustCompile(`^(CI|SOURCE_DATE_EPOCH|COMPOSE_(PROJECT_NAME|PROFILES)` +
-	`|CI_(COMMIT|PROJECT)_[A-Z_]+|CI_(DEFAULT_BRANCH|JOB_ID|JOB_NAME|PIPELINE_ID|PIPELINE_IID|PIPELINE_SOURCE|REGISTRY|REGISTRY_IMAGE|SERVER_HOST|SERVER_URL|MERGE_REQUEST_IID)` +
+	`|CI_COMMIT_(AUTHOR|BEFORE_SHA|BRANCH|DESCRIPTION|MESSAGE|REF_NAME|REF_PROTECTED|REF_SLUG|SHA|SHORT_SHA|TAG|TAG_MESSAGE|TIMESTAMP|TITLE)` +
+	`|CI_PROJECT_(DESCRIPTION|DIR|ID|NAME|NAMESPACE|NAMESPACE_ID|NAMESPACE_SLUG|PATH|PATH_SLUG|ROOT_NAMESPACE|TITLE|TOPICS|URL|VISIBILITY)` +
+	`|CI_(DEFAULT_BRANCH|JOB_ID|JOB_NAME|PIPELINE_ID|PIPELINE_IID|PIPELINE_SOURCE|REGISTRY|REGISTRY_IMAGE|SERVER_HOST|SERVER_URL|MERGE_REQUEST_IID)` +
 	`|GITHUB_(SHA|REF|REF_NAME|REF_TYPE|HEAD_REF|BASE_REF|REPOSITORY|REPOSITORY_OWNER|RUN_ID|RUN_NUMBER|RUN_ATTEMPT|EVENT_NAME|SERVER_URL))$`)
 
 // public are the variables that a stranger's Compose file may name.
@@ -86,6 +90,15 @@ func (s *Service) confine(b *types.BuildConfig, root string, why error) error {
 			}
 		}
 		places[name] = where
+	}
+	for what, where := range maps.Clone(places) { // which is read here too, with links followed
+		ignore := filepath.Join(where, ".dockerignore")
+		if what == "build.dockerfile" {
+			ignore = where + ".dockerignore"
+		}
+		if inside(root, where) {
+			places["the .dockerignore of "+what] = ignore
+		}
 	}
 	for _, what := range slices.Sorted(maps.Keys(places)) {
 		if where := places[what]; !inside(root, where) {
@@ -203,22 +216,38 @@ func LeadsOut(opts Options, places ...string) error {
 	if why == nil {
 		return nil
 	}
-	wd, err := filepath.Abs(".")
-	if err == nil {
-		wd, err = filepath.EvalSymlinks(wd)
-	}
-	if err != nil {
-		return fmt.Errorf("finding the checkout: %w", err)
-	}
-	root := checkoutOf(filepath.Join(wd, "Dockerfile"))
 	for _, place := range places {
-		path := place
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(wd, path)
+		root, out, err := leadsOut(place)
+		if err != nil {
+			return err
 		}
-		if rel, err := filepath.Rel(root, path); err == nil && filepath.IsLocal(rel) && !inside(root, path) {
+		if out {
 			return hint.Wrap(fmt.Errorf("%s leads out of %s, and %w", printable(place), shown(root), why), "a fork's change is built from its own files, and what the job names elsewhere")
 		}
 	}
 	return nil
+}
+
+// leadsOut says whether a place that is named within the checkout around the
+// working directory is out of it, whichever name of that folder it has.
+func leadsOut(place string) (root string, out bool, err error) {
+	named, err := filepath.Abs(".")
+	if err != nil {
+		return "", false, fmt.Errorf("finding the checkout: %w", err)
+	}
+	wd, err := filepath.EvalSymlinks(named)
+	if err != nil {
+		return "", false, fmt.Errorf("finding the checkout: %w", err)
+	}
+	root = checkoutOf(filepath.Join(wd, "Dockerfile"))
+	up, err := filepath.Rel(wd, root)
+	if err != nil {
+		return "", false, fmt.Errorf("finding the checkout: %w", err)
+	}
+	path := place
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(wd, path)
+	}
+	within := func(dir string) bool { rel, err := filepath.Rel(dir, path); return err == nil && filepath.IsLocal(rel) }
+	return root, (within(root) || within(filepath.Join(named, up))) && !inside(root, path), nil
 }

@@ -17,6 +17,7 @@ func TestPublic(t *testing.T) {
 		"CI=true", "CI_COMMIT_SHA=1", "CI_PROJECT_PATH=a/b", "CI_REGISTRY_IMAGE=r/a/b", "GITHUB_SHA=1", "COMPOSE_PROJECT_NAME=x",
 		"CI_JOB_TOKEN=s", "CI_REGISTRY_PASSWORD=s", "CI_REGISTRY_USER=s", "CI_DEPLOY_PASSWORD=s", "CI_JOB_JWT_V2=s", "CI_REPOSITORY_URL=s", "CI_BUILD_TOKEN=s",
 		"GITHUB_TOKEN=s", "ACTIONS_RUNTIME_TOKEN=s", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=s", "SOPS_AGE_KEY=s", "AWS_SECRET_ACCESS_KEY=s",
+		"CI_PROJECT_TOKEN=s", "CI_PROJECT_ACCESS_TOKEN=s", "CI_COMMIT_TOKEN=s", "CI_COMMIT_SIGNING_KEY=s", // people's own names
 		"NPM_TOKEN=s", "HOME=/root", "MY_CI_COMMIT_SHA=s", "ci_commit_sha=s", "=s", "",
 	}
 	if got, want := public(environ), environ[:6]; !slices.Equal(got, want) {
@@ -110,7 +111,9 @@ func TestForkPathsAsOpened(t *testing.T) {
 	root, home := filepath.Join(parent, "checkout"), filepath.Join(parent, "home", "docker")
 	if err := errors.Join(
 		os.MkdirAll(filepath.Join(root, "ctx"), 0o755), os.MkdirAll(filepath.Join(root, "ftp:", "x"), 0o755), os.MkdirAll(home, 0o755),
-		os.Symlink(home, filepath.Join(root, "up")), os.WriteFile(filepath.Join(parent, "home", "config"), []byte("services: {x: {build: .}}"), 0o600),
+		os.Symlink(home, filepath.Join(root, "up")), os.MkdirAll(filepath.Join(root, "y=docker-image:"), 0o755), os.Symlink(home, filepath.Join(root, "y=docker-image:", "z")),
+		os.Mkdir(filepath.Join(root, "ign"), 0o755), os.Symlink(home, filepath.Join(root, "ign", ".dockerignore")), os.Symlink(home, filepath.Join(root, "ign", "D.dockerignore")),
+		os.WriteFile(filepath.Join(parent, "home", "config"), []byte("services: {x: {build: .}}"), 0o600),
 		os.WriteFile(filepath.Join(root, "config"), nil, 0o600), // what a cleaned path would find
 	); err != nil {
 		t.Fatal(err)
@@ -124,6 +127,10 @@ func TestForkPathsAsOpened(t *testing.T) {
 		"layout":             {"build: {context: ctx, additional_contexts: {x: 'oci-layout://up/../x'}}", "build.additional_contexts.x is outside"},
 		"layout by tag":      {"build: {context: ctx, additional_contexts: {x: 'oci-layout://up:1'}}", "build.additional_contexts.x is outside"},
 		"layout by digest":   {"build: {context: ctx, additional_contexts: {x: 'oci-layout://up@sha256:00'}}", "build.additional_contexts.x is outside"},
+		"cut elsewhere":      {"build: {context: ctx, additional_contexts: {'x=y': 'docker-image://z'}}", "build.additional_contexts.x=y: a name has no ="},
+		"what is ignored":    {"build: {context: ctx, additional_contexts: {x: ign}}", "the .dockerignore of build.additional_contexts.x is outside"},
+		"ignored by context": {"build: {context: ign}", "the .dockerignore of build.context is outside"},
+		"by the Dockerfile":  {"build: {context: ctx, dockerfile: ../ign/D}", "the .dockerignore of build.dockerfile is outside"},
 		"fetched":            {"build: {context: 'https://example.com/x.git', dockerfile: PARENT/home/config}", "build.dockerfile is outside"},
 		"a name of a folder": {"build: {context: 'ftp://x', dockerfile: ../home/config}", "build.dockerfile is outside"},
 		"fine":               {"build: {context: ROOT/ctx, dockerfile: ../config, additional_contexts: {a: 'oci-layout://ctx:1', b: 'oci-layout://ROOT/ctx@sha256:00', c: ctx}}", ""},
@@ -238,5 +245,42 @@ func TestForkSecretFiles(t *testing.T) {
 	file := composeFiles(t, map[string]string{"s.txt": "x", "compose.yaml": "services: {app: {build: {context: ., secrets: [s, m]}}}\nsecrets: {s: {file: s.txt}, m: {file: missing}}\n"})
 	if all, err := Compose(t.Context(), []string{file}, nil, strangersJob(t, "pull_request", forkEvent)); err != nil || len(all[0].Refs) != 2 {
 		t.Errorf("its own files: got %v %v", all, err)
+	}
+}
+
+// TestComposeFolderIsALink: nor does the checkout begin where a folder of the
+// stranger's leads to. It does where the job itself names a file elsewhere.
+func TestComposeFolderIsALink(t *testing.T) {
+	parent, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, other := filepath.Join(parent, "checkout"), filepath.Join(parent, "other")
+	if err := errors.Join(os.MkdirAll(filepath.Join(root, ".git"), 0o755), os.Mkdir(filepath.Join(root, "sub"), 0o755), os.MkdirAll(filepath.Join(other, ".git"), 0o755),
+		os.Symlink(root, filepath.Join(parent, "named")), os.Symlink(other, filepath.Join(root, "deploy")), os.Symlink("sub", filepath.Join(root, "down")),
+		os.WriteFile(filepath.Join(other, "compose.yaml"), []byte("services: {app: {build: .}}"), 0o600),
+		os.WriteFile(filepath.Join(root, "sub", "compose.yaml"), []byte("services: {app: {build: .}}"), 0o600),
+		os.WriteFile(filepath.Join(root, "args.yaml"), []byte("services: {app: {build: {args: {A: b}}}}"), 0o600),
+		os.WriteFile(filepath.Join(root, "theirs.yaml"), []byte("services: {app: {build: {dockerfile_inline: 'COPY . /'}}}"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, wd := range []string{parent + "/named", parent + "/named/sub"} { // as PWD has it
+		t.Chdir(wd)
+		for _, tt := range []struct {
+			files []string
+			want  string
+		}{
+			{[]string{root + "/deploy/compose.yaml"}, "is outside of the checkout"},
+			{[]string{root + "/deploy/compose.yaml", root + "/theirs.yaml"}, "is outside of the checkout"},
+			{[]string{other + "/compose.yaml", root + "/theirs.yaml"}, "is outside of the checkout"},
+			{[]string{parent + "/named/deploy/compose.yaml"}, "is outside of the checkout"},
+			{[]string{other + "/compose.yaml"}, ""},
+			{[]string{root + "/down/compose.yaml", root + "/args.yaml"}, ""},
+		} {
+			_, err := Compose(t.Context(), tt.files, nil, strangersJob(t, "pull_request", forkEvent))
+			if got := fmt.Sprint(err); tt.want == "" && err != nil || !strings.Contains(got, tt.want) {
+				t.Errorf("%s: %s: got %s, want %q", wd, tt.files, got, tt.want)
+			}
+		}
 	}
 }

@@ -75,3 +75,11 @@ func BenchmarkNew(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkName is for every entry of every layer.
+func BenchmarkName(b *testing.B) {
+	for b.Loop() {
+		Name("usr/lib/python3/dist-packages/some/module/file_of_it.py", 0o644, false)
+		Name("app/src/components/header/Header.test.tsx", 0o644, false)
+	}
+}

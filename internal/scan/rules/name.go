@@ -13,38 +13,38 @@ import (
 // A fileName is a kind of file that has no place in an image.
 type fileName struct {
 	rule, description string
-	patterns          []string // of path.Match: for the last part of a path, or for as many as it has
-	except            []string // of the same kind
-	folder            bool     // a folder, not a file
-	system            bool     // in what distributions and package managers install too
-	open              bool     // nobody but its owner should be able to read it
+	patterns          []glob // for the last part of a path, or for as many as it has
+	except            []glob // of the same kind
+	folder            bool   // a folder, not a file
+	system            bool   // in what distributions and package managers install too
+	open              bool   // nobody but its owner should be able to read it
 }
 
 var fileNames = []fileName{
-	{"dotenv-file", "A file of settings, where passwords are often kept", []string{".env", ".env.*", "*.env", ".envrc"}, templates, false, true, false},
-	{"npmrc-file", "npm's settings, where its token is kept", []string{".npmrc", ".yarnrc.yml"}, nil, false, false, true},
-	{"pypirc-file", "Python's upload settings, where their password is kept", []string{".pypirc"}, nil, false, true, true},
-	{"netrc-file", "Passwords for machines by name", []string{".netrc", "_netrc", ".pgpass", ".my.cnf"}, nil, false, true, true},
-	{"git-credentials-file", "Git's passwords", []string{".git-credentials"}, nil, false, true, true},
-	{"git-folder", "A Git repository: all that was ever committed", []string{".git"}, nil, true, true, false},
-	{"ssh-key-file", "An SSH key", []string{"id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"}, nil, false, true, true},
-	{"key-file", "A key or a store of keys", []string{"*.key", "*.ppk", "*.jks", "*.keystore", "*.kdbx"}, []string{"*.pub.key", "pub*.key"}, false, false, true},
-	{"pem-file", "A file that may hold a private key", []string{"*.pem"}, certificates, false, false, false},
-	{"aws-credentials-file", "AWS's keys", []string{".aws/credentials"}, nil, false, true, true},
-	{"gcp-credentials-file", "Google Cloud's keys", []string{"application_default_credentials.json", ".boto"}, nil, false, true, true},
-	{"azure-credentials-file", "Azure's tokens", []string{".azure/accessTokens.json", ".azure/msal_token_cache.json"}, nil, false, true, true},
-	{"kubeconfig-file", "The keys of a Kubernetes cluster", []string{"kubeconfig", "*.kubeconfig", ".kube/config", "etc/kubernetes/admin.conf"}, nil, false, true, true},
-	{"terraform-state-file", "Terraform's state, which holds passwords in clear text", []string{"*.tfstate", "*.tfstate.backup", "*.tfvars"}, nil, false, true, false},
-	{"docker-config-file", "Docker's passwords for registries", []string{".dockercfg", ".dockerconfigjson", ".docker/config.json"}, nil, false, true, true},
-	{"vault-token-file", "A token of HashiCorp Vault", []string{".vault-token"}, nil, false, true, true},
-	{"secret-file", "A file that is called a secret", []string{"*secret*", "*credentials*"}, programs, false, false, false},
+	{"dotenv-file", "A file of settings, where passwords are often kept", globs(".env", ".env.*", "*.env", ".envrc"), templates, false, true, false},
+	{"npmrc-file", "npm's settings, where its token is kept", globs(".npmrc", ".yarnrc.yml"), nil, false, false, true},
+	{"pypirc-file", "Python's upload settings, where their password is kept", globs(".pypirc"), nil, false, true, true},
+	{"netrc-file", "Passwords for machines by name", globs(".netrc", "_netrc", ".pgpass", ".my.cnf"), nil, false, true, true},
+	{"git-credentials-file", "Git's passwords", globs(".git-credentials"), nil, false, true, true},
+	{"git-folder", "A Git repository: all that was ever committed", globs(".git"), nil, true, true, false},
+	{"ssh-key-file", "An SSH key", globs("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk"), nil, false, true, true},
+	{"key-file", "A key or a store of keys", globs("*.key", "*.ppk", "*.jks", "*.keystore", "*.kdbx"), globs("*.pub.key", "pub*.key"), false, false, true},
+	{"pem-file", "A file that may hold a private key", globs("*.pem"), certificates, false, false, false},
+	{"aws-credentials-file", "AWS's keys", globs(".aws/credentials"), nil, false, true, true},
+	{"gcp-credentials-file", "Google Cloud's keys", globs("application_default_credentials.json", ".boto"), nil, false, true, true},
+	{"azure-credentials-file", "Azure's tokens", globs(".azure/accessTokens.json", ".azure/msal_token_cache.json"), nil, false, true, true},
+	{"kubeconfig-file", "The keys of a Kubernetes cluster", globs("kubeconfig", "*.kubeconfig", ".kube/config", "etc/kubernetes/admin.conf"), nil, false, true, true},
+	{"terraform-state-file", "Terraform's state, which holds passwords in clear text", globs("*.tfstate", "*.tfstate.backup", "*.tfvars"), nil, false, true, false},
+	{"docker-config-file", "Docker's passwords for registries", globs(".dockercfg", ".dockerconfigjson", ".docker/config.json"), nil, false, true, true},
+	{"vault-token-file", "A token of HashiCorp Vault", globs(".vault-token"), nil, false, true, true},
+	{"secret-file", "A file that is called a secret", globs("*secret*", "*credentials*"), programs, false, false, false},
 }
 
 // What only looks like one of them.
 var (
-	templates    = []string{".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults", "example.env", "sample.env", "template.env"}
-	certificates = []string{"cert.pem", "certs.pem", "ca.pem", "cacert.pem", "cacerts.pem", "ca-*.pem", "*-ca.pem", "*cert.pem", "chain.pem", "fullchain.pem", "*bundle*.pem", "*pub*.pem", "dhparam*.pem"}
-	programs     = []string{"*.py", "*.pyc", "*.pyi", "*.go", "*.js", "*.mjs", "*.cjs", "*.ts", "*.map", "*.rb", "*.php", "*.java", "*.class", "*.c", "*.h", "*.hpp", "*.cpp", "*.rs", "*.cs", "*.so", "*.so.*", "*.a", "*.o", "*.md", "*.html", "*.css", "*.svg", "*.png", "*.rst", "*.gz", "*.pl", "*.pm"}
+	templates    = globs(".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults", "example.env", "sample.env", "template.env")
+	certificates = globs("cert.pem", "certs.pem", "ca.pem", "cacert.pem", "cacerts.pem", "ca-*.pem", "*-ca.pem", "*cert.pem", "chain.pem", "fullchain.pem", "*bundle*.pem", "*pub*.pem", "dhparam*.pem")
+	programs     = globs("*.py", "*.pyc", "*.pyi", "*.go", "*.js", "*.mjs", "*.cjs", "*.ts", "*.map", "*.rb", "*.php", "*.java", "*.class", "*.c", "*.h", "*.hpp", "*.cpp", "*.rs", "*.cs", "*.so", "*.so.*", "*.a", "*.o", "*.md", "*.html", "*.css", "*.svg", "*.png", "*.rst", "*.gz", "*.pl", "*.pm")
 )
 
 // system are the folders that distributions and package managers fill.
@@ -63,18 +63,23 @@ var installed = []string{"/node_modules/", "/site-packages/", "/dist-packages/",
 func Name(name string, mode int64, isDir bool) []Hit {
 	p := strings.TrimPrefix(path.Clean("/"+name), "/")
 	plain := isSystem(p)
+	ends := endsOf(p)
 	for i := range fileNames {
 		f := &fileNames[i]
-		if f.folder != isDir || plain && !f.system || !matches(f.patterns, p) || matches(f.except, p) {
+		if f.folder != isDir || plain && !f.system || !ends.match(f.patterns) || ends.match(f.except) {
 			continue
 		}
 		return f.hits(mode)
 	}
-	if d, ok := pathRule(p); ok && !isDir && !plain {
-		f := fileName{rule: d.id, description: d.description, open: true}
-		return f.hits(mode)
+	if isDir || plain {
+		return nil
 	}
-	return nil
+	d, ok := pathRule(p)
+	if !ok {
+		return nil
+	}
+	f := fileName{rule: d.id, description: d.description, open: true}
+	return f.hits(mode)
 }
 
 // hits are the warnings for a file of this kind.
@@ -86,24 +91,33 @@ func (f *fileName) hits(mode int64) []Hit {
 	return list
 }
 
-// matches compares as many of the last parts of a path as a pattern has.
-func matches(patterns []string, p string) bool {
-	for _, pattern := range patterns {
-		end := p
-		for range strings.Count(p, "/") - strings.Count(pattern, "/") {
-			_, end, _ = strings.Cut(end, "/")
+// ends are the last one, two and three parts of a path, as they are and in lower
+// case: "Secret" is a secret too.
+type ends [maxParts][2]string
+
+// maxParts is how many parts a pattern may have.
+const maxParts = 3
+
+func endsOf(p string) (e ends) {
+	lower := strings.ToLower(p)
+	from := [2]int{len(p), len(lower)} // they may differ in length
+	for i := range e {
+		for j, name := range [2]string{p, lower} {
+			from[j] = strings.LastIndexByte(name[:max(0, from[j])], '/')
+			e[i][j] = name[from[j]+1:]
 		}
-		if ok, err := path.Match(pattern, end); err == nil && (ok || matchFold(pattern, end)) {
+	}
+	return e
+}
+
+// match compares as many of the last parts as a pattern has.
+func (e *ends) match(patterns []glob) bool {
+	for _, g := range patterns {
+		if end := &e[g.slashes]; g.match(end[0]) || g.match(end[1]) {
 			return true
 		}
 	}
 	return false
-}
-
-// matchFold lets "Secret" be a secret too.
-func matchFold(pattern, name string) bool {
-	ok, err := path.Match(pattern, strings.ToLower(name))
-	return ok && err == nil
 }
 
 func isSystem(p string) bool {
