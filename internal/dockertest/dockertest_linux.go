@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -27,6 +28,7 @@ type Engine struct {
 	apart bool // from the host's network
 	dir   string
 	cmd   *exec.Cmd
+	input io.Closer
 	ended chan struct{}
 }
 
@@ -82,7 +84,10 @@ func (e *Engine) start() error {
 	}
 	args = append(args, "--add-runtime", "tests="+runtime, "--default-runtime", "tests")
 	if os.Geteuid() != 0 {
-		args = append([]string{"sudo", "-n"}, append(args, "--group", fmt.Sprint(os.Getegid()))...)
+		// What sudo starts is not ours to kill, and is not told when we die: it ends
+		// with its input.
+		const attached = `exec 3<&0; "$@" & engine=$!; (cat <&3 >/dev/null; kill -KILL $engine) & wait $engine`
+		args = append([]string{"sudo", "-n", "sh", "-c", attached, "sh"}, append(args, "--group", fmt.Sprint(os.Getegid()))...)
 	}
 	if err := errors.Join(os.Mkdir(data, 0o711), os.WriteFile(filepath.Join(e.dir, "none.json"), []byte("{}"), 0o600)); err != nil {
 		return err
@@ -97,6 +102,11 @@ func (e *Engine) run(args []string) error {
 	e.cmd.Env = []string{"PATH=" + os.Getenv("PATH") + ":/usr/local/sbin:/usr/sbin:/sbin", "HOME=" + e.dir, "DOCKER_TMPDIR=" + e.dir}
 	e.cmd.Stdout, e.cmd.Stderr = &log, &log
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	input, err := e.cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	e.input = input
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // the death signal comes when the starting thread ends (prctl(2))
@@ -158,15 +168,20 @@ func (e *Engine) State() string {
 // Stop ends the engine and removes all that it kept.
 func (e *Engine) Stop() error {
 	if e.cmd != nil {
-		_ = e.cmd.Process.Kill()
+		_, _ = e.input.Close(), e.cmd.Process.Kill()
 		<-e.ended
 	}
 	var err error
 	// What the namespace had mounted goes with its last process.
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if err = os.RemoveAll(e.dir); err == nil {
+		if os.Geteuid() != 0 {
+			err = exec.Command("sudo", "-n", "rm", "-rf", e.dir).Run()
+		} else {
+			err = os.RemoveAll(e.dir)
+		}
+		if err == nil {
 			return nil
 		}
 	}
-	return err
+	return fmt.Errorf("removing the tests' dockerd: %w", err)
 }
