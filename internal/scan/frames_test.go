@@ -36,7 +36,11 @@ func streamed(t testing.TB, data []byte, opts ...zstd.EOption) []byte {
 	return b.Bytes()
 }
 
-var skippableFrame = []byte("\x5a\x2a\x4d\x18\x04\x00\x00\x00skip")
+var (
+	skippableFrame = []byte("\x5a\x2a\x4d\x18\x04\x00\x00\x00skip")
+	// rleFrame has one block, of 500 times x: its size is not what it takes.
+	rleFrame = []byte("\x28\xb5\x2f\xfd\x00\x00\xa3\x0f\x00x")
+)
 
 // FuzzFrames: frame by frame, the same comes out as from the decoder by itself.
 func FuzzFrames(f *testing.F) {
@@ -46,6 +50,7 @@ func FuzzFrames(f *testing.F) {
 		{streamed(f, text)}, {zstdFrame(f, text)}, {zstdFrame(f, zeros)}, {zstdFrame(f, []byte("x"))},
 		{zstdFrame(f, text, zstd.WithEncoderCRC(false)), streamed(f, text, zstd.WithWindowSize(16<<20))},
 		{skippableFrame, streamed(f, zeros), skippableFrame, zstdFrame(f, nil), streamed(f, text)},
+		{rleFrame, streamed(f, text), rleFrame},
 		{streamed(f, text), []byte("tail")}, {streamed(f, text)[:100]}, {streamed(f, text), streamed(f, text)[:9]}, {},
 	} {
 		f.Add(slices.Concat(parts...), uint16(len(parts)))
@@ -98,6 +103,7 @@ func TestFrameWindows(t *testing.T) {
 		{"usual", usual, false, true, false},
 		{"large", large, false, false, true},
 		{"both", slices.Concat(usual, large), false, true, true},
+		{"after a block that takes one byte", slices.Concat(rleFrame, large), false, true, true},
 		{"others have the room", usual, true, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -110,11 +116,12 @@ func TestFrameWindows(t *testing.T) {
 			before := len(all.roomy)
 			fr := newFrames(bufio.NewReader(bytes.NewReader(tt.frames)), all)
 			n, err := io.Copy(io.Discard, fr)
-			if want := int64(len(data) * bytes.Count(tt.frames, zstdMagic)); err != nil || n != want {
+			want := int64(len(data)*bytes.Count(tt.frames, zstdMagic) - (len(data)-500)*bytes.Count(tt.frames, rleFrame))
+			if err != nil || n != want {
 				t.Errorf("got %d bytes, %v, want %d", n, err, want)
 			}
-			if got := [2]bool{fr.roomy != nil, fr.tight != nil}; got != [2]bool{tt.roomy, tt.tight} {
-				t.Errorf("got the decoders %v, want %v and %v", got, tt.roomy, tt.tight)
+			if got := [2]bool{fr.roomy != nil, fr.tight != nil}; got != [2]bool{tt.roomy, tt.tight} || fr.place != tt.roomy {
+				t.Errorf("got the decoders %v and a place %v, want %v and %v", got, fr.place, tt.roomy, tt.tight)
 			}
 			fr.Close()
 			if after := len(all.roomy); after != before {

@@ -8,7 +8,7 @@ import (
 
 // FuzzGlob: the same names as with path.Match.
 func FuzzGlob(f *testing.F) {
-	for _, pattern := range []string{"", "*", "*.env", ".env.*", "*secret*", "ca-*.pem", "*bundle*.pem", "*a*b*a*", "**"} {
+	for _, pattern := range []string{"", "*", "*.env", ".env.*", "*secret*", "ca-*.pem", "*bundle*.pem", "*a*b*a*", "ab*ba", "**"} {
 		for _, name := range []string{"", ".env", "prod.env", ".env.local", "my-secrets.yaml", "ca-.pem", "ca.pem", "x-bundle.pem", "bundle.pem", "aba", "abba", "ab"} {
 			f.Add(pattern, name)
 		}

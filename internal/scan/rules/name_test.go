@@ -50,6 +50,8 @@ func TestName(t *testing.T) {
 		{"usr/lib/x86_64-linux-gnu/libsecret-1.so.0", 0o644, false, nil},
 		{"app/store.p12", 0o644, false, []string{"pkcs12-file", "world-readable-key"}},
 		{"app/store.pfx", 0o600, false, []string{"pkcs12-file"}},
+		{"usr/share/app/store.pfx", 0o600, false, nil},
+		{"app/store.pfx", 0o700, true, nil},
 		{"", 0, true, nil},
 	} {
 		var got []string
