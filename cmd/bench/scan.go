@@ -64,10 +64,11 @@ func (b *bench) scans(ctx context.Context, o options) error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", m.name, err)
 			}
+			most := max(r.memory, results[i].memory) // of the slower ones too
 			if old := results[i]; old.took == 0 || r.took < old.took {
-				r.memory = max(r.memory, old.memory)
 				results[i] = r
 			}
+			results[i].memory = most
 		}
 	}
 	var stored int64

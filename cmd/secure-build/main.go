@@ -34,7 +34,7 @@ const (
 
 // maxSlack is how much memory may be in use before Go frees what it can at
 // once, in bytes. It is a wish, not a bound.
-const maxSlack = 72 << 20
+const maxSlack = 84 << 20
 
 // lean is for a scan, whose memory is buffers and decoders that live for its
 // whole time. At half of Go's usual slack it stays below 96 MiB for images of any
