@@ -74,7 +74,7 @@ var importers = map[string][]string{
 	"github.com/containerd/platforms":        {"internal/buildkit"}, // reads linux/arm64/v8 as BuildKit does
 	"github.com/containerd/console":          {"internal/buildkit", "cmd/secure-build"},
 	"github.com/sirupsen/logrus":             {"internal/buildkit"}, // to quiet it
-	"google.golang.org/grpc/grpclog":         {"internal/buildkit"}, // to quiet it
+	"google.golang.org/grpc":                 {"internal/buildkit"}, // to quiet it, and for its buffers
 	"github.com/creack/pty":                  {"internal/command"},
 	"github.com/distribution/reference":      {"internal/buildkit"},                                      // names of contexts, which are names of images
 	"github.com/docker/cli":                  {"internal/buildkit", "internal/push", "cmd/secure-build"}, // where credentials are kept

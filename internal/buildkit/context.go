@@ -98,7 +98,7 @@ func (r Request) inputs(opt *client.SolveOpt) error {
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", what, err)
 		}
-		opt.LocalMounts[name] = fs
+		opt.LocalMounts[name] = pieces{fs}
 		return nil
 	}
 	switch {

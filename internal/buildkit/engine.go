@@ -197,7 +197,7 @@ func answers(sock string) bool {
 func dial(ctx context.Context, kind, address string, timeout time.Duration, opts ...client.ClientOpt) (*Engine, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	c, err := client.New(ctx, address, opts...)
+	c, err := client.New(ctx, address, append(opts, buffers())...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to BuildKit at %s: %w", address, err)
 	}
