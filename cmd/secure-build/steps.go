@@ -147,7 +147,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	}
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
 	b.layout.Borrow(b.engine.Blobs)
-	b.request.Store = b.layout.Store(b.watch)
+	b.request.Store, b.request.Take = b.layout.Store(b.watch), b.layout.Take(b.watch)
 	b.request.Secret = buildkit.Optional(b.value, b.optional)
 	if b.request.Outputs.Files != nil {
 		if b.files, err = b.layout.Files(); err != nil {
@@ -176,7 +176,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	}
 	b.times.part("compression", "build", res.Packing)
 	b.scans.Built(scan.Build{Base: res.Base, Lines: lines(buildkit.Steps(b.request))})
-	if err := b.layout.SetRoot(res.Root); err != nil {
+	if err := b.layout.SetRoot(ctx, res.Root); err != nil {
 		return img, err
 	}
 	return pipeline.Image{Digest: res.Root.Digest.String(), Metadata: res.Metadata}, nil
@@ -207,7 +207,7 @@ func (b *build) connect(ctx context.Context) (err error) {
 func (b *build) solve(ctx context.Context, out buildkit.Output) (buildkit.Result, error) {
 	reading, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	wait := b.engine.Ahead(reading, buildkit.Reading{Growing: b.grows, Packed: b.layout.Take(b.watch)})
+	wait := b.engine.Ahead(reading, buildkit.Reading{Growing: b.grows, Packed: b.request.Take})
 	res, err := b.engine.Solve(ctx, b.request, out)
 	if err != nil {
 		giveUp()

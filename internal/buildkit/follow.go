@@ -25,15 +25,16 @@ const (
 //
 // The daemon may serve others too. Of their layers only those are read that are
 // packed while our build runs; which are ours, the export tells.
-func follow(ctx context.Context, store content.Store, take func(context.Context, ocispecs.Descriptor, io.Reader) error) (stop func()) {
+func follow(ctx context.Context, store content.Manager, open opener, take func(context.Context, ocispecs.Descriptor, io.Reader) error) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &follower{store: store, take: take, seen: map[digest.Digest]bool{}, slots: make(chan struct{}, followAtOnce)}
+	f := &follower{store: store, open: open, take: take, seen: map[digest.Digest]bool{}, slots: make(chan struct{}, followAtOnce)}
 	f.wg.Go(func() { f.watch(ctx) })
 	return func() { cancel(); f.wg.Wait() } // the export has waited for those that it wants
 }
 
 type follower struct {
-	store content.Store
+	store content.Manager
+	open  opener
 	take  func(context.Context, ocispecs.Descriptor, io.Reader) error
 
 	seen  map[digest.Digest]bool
@@ -92,10 +93,5 @@ func (f *follower) read(ctx context.Context, desc ocispecs.Descriptor) {
 	case <-ctx.Done():
 		return
 	}
-	ra, err := f.store.ReaderAt(ctx, desc)
-	if err != nil {
-		return
-	}
-	defer ra.Close()
-	_ = f.take(ctx, desc, io.NewSectionReader(ra, 0, ra.Size()))
+	_ = f.take(ctx, desc, f.open(ctx, desc.Digest))
 }

@@ -73,8 +73,10 @@ type Request struct {
 	Scoped string
 	// Login comes before both, for the registries that it is for.
 	Login Login
-	// Store receives the image's blobs.
+	// Store receives the image's blobs. Take, if there is one, puts a blob into it
+	// that was read from the daemon, and which then need not be sent.
 	Store content.Store
+	Take  func(context.Context, ocispecs.Descriptor, io.Reader) error
 	// Files receives the image's files as a tar archive, if an output wants them.
 	Files func() (io.WriteCloser, error)
 }
@@ -98,7 +100,7 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return Result{}, err
 	}
 	rotation := newRotation(req.Rotate, e.trace)
-	req.Secret = rotation.secrets(req.Secret)
+	req.Secret, req.Store = rotation.secrets(req.Secret), e.asks(req)
 	opt, err := e.options(req)
 	if err != nil {
 		return Result{}, err

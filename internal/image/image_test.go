@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/containerd/containerd/v2/core/content"
@@ -31,17 +32,25 @@ import (
 
 // watcher writes down what a Watch is told.
 type watcher struct {
+	mu   sync.Mutex
 	seen map[string]*bytes.Buffer
 	ends map[string][]bool
 }
 
 func newWatcher() *watcher {
-	return &watcher{map[string]*bytes.Buffer{}, map[string][]bool{}}
+	return &watcher{seen: map[string]*bytes.Buffer{}, ends: map[string][]bool{}}
 }
 
 func (w *watcher) watch(dgst string) (io.Writer, func(bool)) {
-	w.seen[dgst] = &bytes.Buffer{}
-	return w.seen[dgst], func(whole bool) { w.ends[dgst] = append(w.ends[dgst], whole) }
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seen := &bytes.Buffer{}
+	w.seen[dgst] = seen
+	return seen, func(whole bool) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.ends[dgst] = append(w.ends[dgst], whole)
+	}
 }
 
 func create(t *testing.T) *Layout {
@@ -144,7 +153,7 @@ func TestRoot(t *testing.T) {
 		t.Error("a layout without an index has a root")
 	}
 	want := ocispecs.Descriptor{MediaType: ocispecs.MediaTypeImageManifest, Digest: digest.FromString("x"), Size: 1}
-	if err := l.SetRoot(want); err != nil {
+	if err := l.SetRoot(t.Context(), want); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := l.Root(); err != nil || got.Digest != want.Digest {

@@ -4,6 +4,7 @@
 package image
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,6 +83,7 @@ func (l *Layout) Remove() error {
 	l.open.Lock()
 	defer l.open.Unlock()
 	l.removed = true
+	l.taken.trails.drop(context.Background(), func(string) bool { return false })
 	if err := l.remove(); err != nil {
 		return fmt.Errorf("removing the image layout: %w", err)
 	}
@@ -89,9 +91,10 @@ func (l *Layout) Remove() error {
 }
 
 // SetRoot writes index.json with one image in it: the one that was built. The
-// export is over then.
-func (l *Layout) SetRoot(root ocispecs.Descriptor) error {
-	if err := l.drop(); err != nil {
+// export is over then. It waits until the watchers have seen what Take brought,
+// or until ctx ends.
+func (l *Layout) SetRoot(ctx context.Context, root ocispecs.Descriptor) error {
+	if err := errors.Join(l.drop(ctx), ctx.Err()); err != nil {
 		return err
 	}
 	index := ocispecs.Index{MediaType: ocispecs.MediaTypeImageIndex, Manifests: []ocispecs.Descriptor{root}}

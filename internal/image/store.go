@@ -55,6 +55,7 @@ func (s watchedStore) Writer(ctx context.Context, opts ...content.WriterOpt) (co
 	if err != nil {
 		return nil, err
 	}
+	s.layout.taken.send(wo.Desc.Digest)
 	w = layoutWriter{w, s.layout}
 	st, err := w.Status()
 	if err != nil {

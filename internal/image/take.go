@@ -22,13 +22,20 @@ type taken struct {
 	mu    sync.Mutex
 	blobs map[digest.Digest]chan struct{} // closed when the blob is there, or is not going to be
 	asked map[digest.Digest]bool          // by BuildKit
+	sent  map[digest.Digest]bool          // by BuildKit, or it has begun to
+
+	trails trails
 }
 
-// Take returns a func that puts a blob into the layout before BuildKit exports
-// it, which then need not send it. It goes through watch like the others. If
-// BuildKit never asks for it, it is not the image's, and SetRoot drops it.
+// Take returns a func that puts a blob into the layout before BuildKit sends it,
+// which then need not do so. It goes through watch like the others, but at the
+// watcher's pace: it may be there before all of it was seen, and SetRoot waits for
+// that. If BuildKit never asks for it, it is not the image's, and SetRoot drops it.
 func (l *Layout) Take(watch Watch) func(context.Context, ocispecs.Descriptor, io.Reader) error {
 	return func(ctx context.Context, desc ocispecs.Descriptor, r io.Reader) error {
+		if err := desc.Digest.Validate(); err != nil { // a path, say, which drop would remove
+			return fmt.Errorf("taking the blob %q: %w", desc.Digest, err)
+		}
 		done := l.taken.begin(desc.Digest)
 		if done == nil {
 			return nil // it is on its way
@@ -47,9 +54,6 @@ func (l *Layout) Take(watch Watch) func(context.Context, ocispecs.Descriptor, io
 // take writes a blob as the content store would, but without waiting for the
 // disk: a layout that a power cut loses was of no use to anybody.
 func (l *Layout) take(ctx context.Context, desc ocispecs.Descriptor, r io.Reader, watch Watch) (err error) {
-	if err := desc.Digest.Validate(); err != nil {
-		return err
-	}
 	var f *os.File
 	if err := l.write(func() (err error) {
 		f, err = os.CreateTemp(l.dir, "taken-")
@@ -62,27 +66,29 @@ func (l *Layout) take(ctx context.Context, desc ocispecs.Descriptor, r io.Reader
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
+	behind, err := newTrail(f.Name())
+	if err != nil {
+		return err
+	}
+	defer func() { behind.end(err) }()
+	l.taken.trails.follow(desc.Digest.String(), behind, watch)
 	seen := desc.Digest.Verifier()
-	to, end := watch(desc.Digest.String())
-	whole := false
-	defer func() { end(whole) }()
 	for buf, size := make([]byte, takeBuffer), int64(0); ; {
 		n, rerr := r.Read(buf)
-		if _, err := io.MultiWriter(f, seen, lossy{to}).Write(buf[:n]); err != nil {
+		if _, err := io.MultiWriter(f, seen).Write(buf[:n]); err != nil {
 			return err
 		}
+		behind.grow(n)
 		size += int64(n)
 		switch {
 		case rerr == io.EOF && size == desc.Size && seen.Verified():
-			if err := errors.Join(f.Chmod(0o400), l.write(func() error { return l.place(f.Name(), desc.Digest) })); err != nil {
-				return err
-			}
-			whole = true
-			return nil
+			return errors.Join(f.Chmod(0o400), l.write(func() error { return l.place(f.Name(), desc.Digest) }))
 		case rerr == io.EOF:
 			return errors.New("other bytes came than its digest says")
 		case rerr != nil:
 			return rerr
+		case size > desc.Size:
+			return errors.New("more bytes came than it has")
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -111,7 +117,7 @@ func (w lossy) Write(p []byte) (int, error) {
 func (t *taken) begin(d digest.Digest) (done chan struct{}) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.blobs[d] != nil || t.asked[d] {
+	if t.blobs[d] != nil || t.sent[d] {
 		return nil
 	}
 	if t.blobs == nil {
@@ -141,8 +147,27 @@ func (t *taken) ask(ctx context.Context, d digest.Digest) {
 	}
 }
 
-// drop removes what was taken and never asked for.
-func (l *Layout) drop() error {
+// send says that BuildKit begins to send a blob itself.
+func (t *taken) send(d digest.Digest) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sent == nil {
+		t.sent = map[digest.Digest]bool{}
+	}
+	t.sent[d] = true
+}
+
+// wanted says whether BuildKit has asked for a blob.
+func (t *taken) wanted(d string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.asked[digest.Digest(d)]
+}
+
+// drop removes what was taken and never asked for, and waits until what was asked
+// for is seen by its watchers.
+func (l *Layout) drop(ctx context.Context) error {
+	l.taken.trails.drop(ctx, l.taken.wanted)
 	l.taken.mu.Lock()
 	defer l.taken.mu.Unlock()
 	var errs []error

@@ -34,7 +34,7 @@ func built(t *testing.T) (*Layout, ocispecs.Manifest) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.SetRoot(root); err != nil {
+	if err := l.SetRoot(t.Context(), root); err != nil {
 		t.Fatal(err)
 	}
 	var m ocispecs.Manifest

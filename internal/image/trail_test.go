@@ -1,0 +1,153 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// slow is a watcher that sees nothing until it is released.
+type slow struct {
+	*watcher
+	begun   chan string
+	release chan struct{}
+	now     atomic.Int32
+	most    atomic.Int32 // that were at work at one time
+}
+
+func newSlow() *slow {
+	return &slow{watcher: newWatcher(), begun: make(chan string, 100), release: make(chan struct{})}
+}
+
+func (s *slow) watch(d string) (io.Writer, func(bool)) {
+	s.most.Store(max(s.most.Load(), s.now.Add(1)))
+	s.begun <- d
+	<-s.release
+	w, end := s.watcher.watch(d)
+	return w, func(whole bool) { s.now.Add(-1); end(whole) }
+}
+
+// TestTrailIsBehind: whoever takes a blob does not wait for the scan; SetRoot does.
+func TestTrailIsBehind(t *testing.T) {
+	l, seen := create(t), newSlow()
+	take := l.Take(seen.watch)
+	var first []byte
+	for i := range 30 {
+		blob := bytes.Repeat(fmt.Appendf(nil, "layer %d,", i), 100_000)
+		if i == 0 {
+			first = blob
+		}
+		if err := take(t.Context(), describe(blob), bytes.NewReader(blob)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Store(seen.watch).Info(t.Context(), describe(blob).Digest); err != nil {
+			t.Fatal(err)
+		}
+	}
+	over := make(chan error)
+	go func() { over <- l.SetRoot(t.Context(), describe(first)) }()
+	select {
+	case err := <-over:
+		t.Fatalf("it did not wait for those who watch: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(seen.release)
+	if err := <-over; err != nil {
+		t.Fatal(err)
+	}
+	if got := seen.seen[describe(first).Digest.String()]; got == nil || !bytes.Equal(got.Bytes(), first) {
+		t.Error("not every byte was seen")
+	}
+	for d, ends := range seen.ends {
+		if len(ends) != 1 || !ends[0] {
+			t.Errorf("%s: ends: got %v, want [true]", d, ends)
+		}
+	}
+	if len(seen.ends) != 30 || seen.most.Load() > trailsAtOnce {
+		t.Errorf("%d were seen, %d at one time; want 30, at most %d", len(seen.ends), seen.most.Load(), trailsAtOnce)
+	}
+}
+
+// TestTrailIsLeft: a blob that is not the image's keeps nobody, and neither does
+// any once the run is cancelled or the layout goes.
+func TestTrailIsLeft(t *testing.T) {
+	blob := bytes.Repeat([]byte("layer"), 1000)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, end := range map[string]func(*Layout) error{
+		"unwanted": func(l *Layout) error { return l.SetRoot(t.Context(), describe([]byte("another"))) },
+		"cancelled": func(l *Layout) error {
+			if _, err := l.Store(newWatcher().watch).Info(t.Context(), describe(blob).Digest); err != nil {
+				return err
+			}
+			if err := l.SetRoot(cancelled, describe(blob)); !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("got %v, want that it was cancelled", err)
+			}
+			return nil
+		},
+		"removed": func(l *Layout) error { return l.Remove() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, seen := create(t), newSlow()
+			if err := l.Take(seen.watch)(t.Context(), describe(blob), bytes.NewReader(blob)); err != nil {
+				t.Fatal(err)
+			}
+			<-seen.begun
+			over := make(chan error)
+			go func() { over <- end(l) }()
+			for seen.failed(l, describe(blob).Digest.String()) == nil {
+				time.Sleep(time.Millisecond)
+			}
+			close(seen.release)
+			if err := <-over; err != nil {
+				t.Error(err)
+			}
+			if ends := seen.ends[describe(blob).Digest.String()]; len(ends) != 1 || ends[0] {
+				t.Errorf("ends: got %v, want [false]", ends)
+			}
+			if err := l.Take(seen.watch)(t.Context(), describe([]byte("late")), bytes.NewReader([]byte("late"))); len(l.taken.trails.all) != 1 {
+				t.Errorf("a blob that came late is watched: %v", err)
+			}
+		})
+	}
+}
+
+func (s *slow) failed(l *Layout, d string) error {
+	l.taken.trails.mu.Lock()
+	defer l.taken.trails.mu.Unlock()
+	return l.taken.trails.all[d].failed()
+}
+
+// TestTrail: what is written in pieces is read as it is, whoever is faster.
+func TestTrail(t *testing.T) {
+	l := create(t)
+	seen := newWatcher()
+	want := bytes.Repeat([]byte("0123456789"), 200_000)
+	r, w := io.Pipe()
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for i := 0; i < len(want); i += 7_001 {
+			_, _ = w.Write(want[i:min(i+7_001, len(want))])
+		}
+		_ = w.Close()
+	})
+	if err := l.Take(seen.watch)(t.Context(), describe(want), r); err != nil {
+		t.Fatal(err)
+	}
+	wait.Wait()
+	if _, err := l.Store(seen.watch).Info(t.Context(), describe(want).Digest); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.SetRoot(t.Context(), describe(want)); err != nil {
+		t.Fatal(err)
+	}
+	if got := seen.seen[describe(want).Digest.String()]; got == nil || !bytes.Equal(got.Bytes(), want) {
+		t.Error("the watcher did not see the blob")
+	}
+}
