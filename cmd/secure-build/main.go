@@ -39,7 +39,7 @@ const maxSlack = 84 << 20
 // lean is for a scan, whose memory is buffers and decoders that live for its
 // whole time. At half of Go's usual slack it stays below 96 MiB for images of any
 // size, and costs some 3 % of its time (make bench).
-func lean() { slack(50) }
+func lean() { slack(25) }
 
 // generous is for what comes before the first byte is scanned: walking and
 // sending a build context makes a lot of what is soon garbage, and that is most

@@ -16,8 +16,9 @@ import (
 // time than with room for hardly more than one.
 const roomyWindow = 8 << 20
 
-// roomyDecoders is how many blobs of a scan may have that room at one time.
-const roomyDecoders = 2
+// roomyDecoders is how many blobs of a scan may have that room at one time: two
+// take 8 MiB more, and the second layer is seldom a large one.
+const roomyDecoders = 1
 
 // decoders are kept from one blob to the next, with their buffers.
 type decoders struct {
