@@ -54,7 +54,7 @@ func main() {
 	flag.Int64Var(&o.size, "size", 1200, "MB of files in the image of whole runs")
 	flag.Int64Var(&o.scanSize, "scan-size", 700, "MB of files in the image to scan")
 	flag.Int64Var(&o.overlapSize, "overlap-size", 200, "MB of files in the image to export")
-	flag.IntVar(&o.rounds, "rounds", 1, "runs of each; the fastest counts")
+	flag.IntVar(&o.rounds, "rounds", 1, "runs of each")
 	flag.BoolVar(&o.full, "full", false, "also build and scan images four times as large")
 	flag.StringVar(&o.only, "only", "", "one part: run, scan or overlap")
 	flag.Parse()

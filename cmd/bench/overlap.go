@@ -109,7 +109,12 @@ func median(laps []lap, of func(i int) float64) float64 {
 	for i := range laps {
 		all[i] = of(i)
 	}
-	slices.Sort(all)
+	return middle(all)
+}
+
+// middle is the median.
+func middle[T ~int64 | ~float64](all []T) T {
+	all = slices.Sorted(slices.Values(all))
 	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
@@ -174,12 +179,16 @@ func (b *bench) export(ctx context.Context, engine *buildkit.Engine, value []byt
 		}
 	}
 	began := time.Now()
-	stop := engine.Ahead(ctx, buildkit.Reading{Growing: read, Packed: layout.Take(watch)})
+	take := layout.Take(watch)
+	stop := engine.Ahead(ctx, buildkit.Reading{Growing: read, Packed: take})
 	res, err := engine.Solve(ctx, buildkit.Request{
-		Context: b.folder(), Store: layout.Store(watch), Secret: func(string) ([]byte, error) { return value, nil },
+		Context: b.folder(), Store: layout.Store(watch), Take: take, Secret: func(string) ([]byte, error) { return value, nil },
 	}, buildkit.Output{W: io.Discard, Progress: "plain", Redact: func(s string) string { return s }, NewLog: func(w io.Writer) buildkit.LogWriter { return stepLog{w} }})
 	exported := time.Now()
 	stop()
+	if err == nil {
+		err = layout.SetRoot(ctx, res.Root)
+	}
 	if err == nil && s != nil {
 		root := scan.Descriptor{MediaType: res.Root.MediaType, Digest: res.Root.Digest.String(), Size: res.Root.Size}
 		rep, rerr := s.Report(ctx, root, layout.Open)

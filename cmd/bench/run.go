@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 )
@@ -22,28 +21,23 @@ const (
 	warmRuns = 5 // for each cold one: half a second is soon disturbed
 )
 
-// A pair is what both sides took for the same.
-type pair struct {
-	name   string
-	most   float64
-	theirs time.Duration
-	ours   [2]ours // by engine
-}
-
-// ours is what our side took, and its peak memory in bytes.
-type ours struct {
-	took time.Duration
-	peak int64
-}
-
-// The engines of our side: the daemon that buildctl uses too, and the one that
-// secure-build starts by itself where there is none, and ends.
+// The sides: buildctl, and ours with the daemon that buildctl uses too, and with
+// the one that secure-build starts by itself where there is none, and ends.
 const (
-	shared = iota
+	theirs = iota
+	shared
 	private
 )
 
-var engines = [...]string{"same daemon", "own daemon"}
+var sideNames = [...]string{"buildctl", "same daemon", "own daemon"}
+
+// A pair is what the sides took for the same.
+type pair struct {
+	name  string
+	most  float64
+	times [len(sideNames)][]time.Duration // by side, of each round; of several runs in one, the median
+	peaks [len(sideNames)]int64           // bytes
+}
 
 // wholeRuns compares secure-build with buildctl, cold and warm, with gzip and
 // with zstd. With full, it looks at the memory for an image four times as large.
@@ -63,17 +57,18 @@ func (b *bench) wholeRuns(ctx context.Context, o options) error {
 	}
 	for round := range o.rounds {
 		for i, how := range []string{"gzip", "zstd"} {
-			if err := b.turns(ctx, how, round%2 == 1, pairs[2*i], pairs[2*i+1]); err != nil {
-				return err
+			for place := range sideNames { // each side has each place in turn
+				if err := b.turnOf((place+round)%len(sideNames), ctx, how, pairs[2*i], pairs[2*i+1]); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	fmt.Printf("whole runs: %d MB of files, %d MB of them in one layer; fastest of %d, warm of %d\n", o.size>>20, biggest>>20, o.rounds, o.rounds*warmRuns)
+	fmt.Printf("whole runs: %d MB of files, %d MB of them in one layer; medians of %d rounds, warm of %d runs in each\n", o.size>>20, biggest>>20, o.rounds, warmRuns)
 	fmt.Printf("%-28s %10s %14s %7s %8s %8s %8s\n", "", "buildctl s", "secure-build s", "ratio", "at most", "peak MiB", "at most")
 	for _, p := range pairs {
-		for engine := range p.ours {
-			p.print(engine)
-		}
+		p.print(shared)
+		p.print(private)
 	}
 	fmt.Printf("%-28s %10s %14.3f\n", "start-up (version)", "", b.best(20, func() (time.Duration, error) { return b.command(ctx, b.self, "version") }).Seconds())
 	if !o.full {
@@ -82,67 +77,63 @@ func (b *bench) wholeRuns(ctx context.Context, o options) error {
 	return b.fourfold(ctx, o.size)
 }
 
-func (p *pair) print(engine int) {
-	o := p.ours[engine]
-	ratio, peak := o.took.Seconds()/p.theirs.Seconds(), float64(o.peak)/(1<<20)
+// print says what a side of ours took. The ratio is a median of ratios, each of
+// one round, since what a machine gives changes from one to the next.
+func (p *pair) print(side int) {
+	ratios := make([]float64, len(p.times[side]))
+	for round, took := range p.times[side] {
+		ratios[round] = took.Seconds() / p.times[theirs][round].Seconds()
+	}
+	seconds := func(side int) float64 { return middle(p.times[side]).Seconds() }
+	ratio, peak := middle(ratios), float64(p.peaks[side])/(1<<20)
 	verdict := "met"
 	if ratio > p.most || peak > mostMemory {
 		verdict = "MISSED"
 	}
-	fmt.Printf("%-28s %10.2f %14.2f %7.2f %8.2f %8.1f %8d  %s\n", p.name+", "+engines[engine], p.theirs.Seconds(), o.took.Seconds(), ratio, p.most, peak, mostMemory, verdict)
+	fmt.Printf("%-28s %10.2f %14.2f %7.2f %8.2f %8.1f %8d  %s\n", p.name+", "+sideNames[side], seconds(theirs), seconds(side), ratio, p.most, peak, mostMemory, verdict)
 }
 
-// turns runs all sides, each on an empty cache and then once more with nothing
-// changed. Who is first may matter, so that changes.
-func (b *bench) turns(ctx context.Context, how string, oursFirst bool, cold, warm *pair) error {
-	sides := []func(*pair) error{
-		func(p *pair) error { return b.theirs(ctx, how, p) },
-		func(p *pair) error { return b.ours(ctx, how, shared, &p.ours[shared]) },
-		func(p *pair) error { return b.ours(ctx, how, private, &p.ours[private]) },
+// turnOf runs one side on an empty cache, and then again with nothing changed.
+func (b *bench) turnOf(side int, ctx context.Context, how string, cold, warm *pair) error {
+	if err := b.forget(ctx); err != nil {
+		return err
 	}
-	if oursFirst {
-		slices.Reverse(sides)
+	run := func(p *pair) (time.Duration, error) {
+		u, err := b.build(ctx, side, how)
+		p.peaks[side] = max(p.peaks[side], u.Peak)
+		return u.Took, err
 	}
-	for _, side := range sides {
-		if err := b.forget(ctx); err != nil {
+	took, err := run(cold)
+	if err != nil {
+		return err
+	}
+	cold.times[side] = append(cold.times[side], took)
+	syscall.Sync() // what was written before is not the next run's to wait for
+	again := make([]time.Duration, warmRuns)
+	for i := range again {
+		if again[i], err = run(warm); err != nil {
 			return err
 		}
-		for i, p := range append([]*pair{cold}, slices.Repeat([]*pair{warm}, warmRuns)...) {
-			if i <= 1 {
-				syscall.Sync() // what was written before is not this run's to wait for
-			}
-			if err := side(p); err != nil {
-				return err
-			}
-		}
 	}
+	warm.times[side] = append(warm.times[side], middle(again))
 	return nil
 }
 
-func (b *bench) theirs(ctx context.Context, how string, p *pair) error {
-	u, err := b.use(ctx, filepath.Join(b.tools, "buildctl"), "--addr", b.daemon, "build", "--progress", "plain",
-		"--frontend", "dockerfile.v0", "--local", "context="+b.folder(), "--local", "dockerfile="+b.folder(),
-		"--secret", "id=token,src="+filepath.Join(b.dir, "plain"),
-		"--output", "type=image,name="+b.host+"/bench/buildctl:1,push=true,registry.insecure=true,compression="+how)
-	if p.theirs == 0 || u.Took < p.theirs {
-		p.theirs = u.Took
+// build runs one side once. Ours is without a provenance, which buildctl does not
+// make unasked either.
+func (b *bench) build(ctx context.Context, side int, how string) (usage, error) {
+	if side == theirs {
+		return b.use(ctx, filepath.Join(b.tools, "buildctl"), "--addr", b.daemon, "build", "--progress", "plain",
+			"--frontend", "dockerfile.v0", "--local", "context="+b.folder(), "--local", "dockerfile="+b.folder(),
+			"--secret", "id=token,src="+filepath.Join(b.dir, "plain"),
+			"--output", "type=image,name="+b.host+"/bench/buildctl:1,push=true,registry.insecure=true,compression="+how)
 	}
-	return err
-}
-
-// ours is without a provenance, which buildctl does not make unasked either.
-func (b *bench) ours(ctx context.Context, how string, engine int, o *ours) error {
 	args := []string{b.self, "build", "--progress", "plain", "--provenance=false", "--compression", how,
 		"--sops", filepath.Join(b.dir, "secrets.yaml"), "--tag", b.host + "/bench/ours:1", "--fail-on", "known-value", "--push", b.folder()}
-	if engine == shared {
+	if side == shared {
 		args = append(args, "--builder", b.daemon)
 	}
-	u, err := b.use(ctx, args...)
-	if o.took == 0 || u.Took < o.took {
-		o.took = u.Took
-	}
-	o.peak = max(o.peak, u.Peak)
-	return err
+	return b.use(ctx, args...)
 }
 
 // use runs a command that has to succeed.
@@ -163,12 +154,15 @@ func (b *bench) fourfold(ctx context.Context, size int64) error {
 	if err := errors.Join(b.forget(ctx), os.RemoveAll(b.folder()), b.context(4*size)); err != nil {
 		return err
 	}
-	for engine, name := range engines {
-		var o ours
-		if err := errors.Join(b.forget(ctx), b.ours(ctx, "zstd", engine, &o)); err != nil {
+	for _, side := range []int{shared, private} {
+		if err := b.forget(ctx); err != nil {
 			return err
 		}
-		fmt.Printf("%-28s %10s %14.2f %7s %8s %8.1f %8d\n", "four times, zstd, "+name, "", o.took.Seconds(), "", "", float64(o.peak)/(1<<20), mostMemory)
+		u, err := b.build(ctx, side, "zstd")
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%-28s %10s %14.2f %7s %8s %8.1f %8d\n", "four times, zstd, "+sideNames[side], "", u.Took.Seconds(), "", "", float64(u.Peak)/(1<<20), mostMemory)
 	}
 	return nil
 }

@@ -65,16 +65,28 @@ func measure(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(u)
 }
 
-// watchPause is the time between two looks at a program's memory. What it has
-// had most only grows, so what is missed is the last of these.
-const watchPause = 5 * time.Millisecond
+// Between two looks at a program's memory, and between two looks for processes
+// of it that are new. What a process has had most only grows, so what is missed
+// is the last of these. Looking for more costs some 1 ms, since each thread of a
+// process lists its own children.
+const (
+	watchPause  = 5 * time.Millisecond
+	searchPause = 100 * time.Millisecond
+)
 
 // watch looks at a program's memory until it has ended. (What wait4(2) tells
 // would be the daemon's that the program has started, and waited for.)
 func watch(pid int, program string, ended <-chan struct{}, peak chan<- int64) {
 	var most int64
+	var pids []int
+	var searched time.Time
 	for {
-		most = max(most, residentMost(pid, program))
+		if time.Since(searched) >= searchPause {
+			pids, searched = processes(pid, program, nil), time.Now()
+		}
+		for _, pid := range pids {
+			most = max(most, residentMost(pid))
+		}
 		select {
 		case <-ended:
 			peak <- most
@@ -84,28 +96,34 @@ func watch(pid int, program string, ended <-chan struct{}, peak chan<- int64) {
 	}
 }
 
-// residentMost is the most that a process, or one of the same program below it,
-// has had in memory so far, in bytes. See proc_pid_status(5), VmHWM.
-func residentMost(pid int, program string) (most int64) {
-	proc := fmt.Sprintf("/proc/%d", pid)
-	if exe, err := os.Readlink(proc + "/exe"); err == nil && exe == program {
-		status, _ := os.ReadFile(proc + "/status")
-		if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
-			var kilobytes int64
-			_, _ = fmt.Sscan(rest, &kilobytes)
-			most = kilobytes << 10
-		}
+// residentMost is the most that a process has had in memory so far, in bytes. See
+// proc_pid_status(5), VmHWM.
+func residentMost(pid int) (most int64) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
+		_, _ = fmt.Sscan(rest, &most)
 	}
+	return most << 10
+}
+
+// processes adds a process to all, if it is of this program, and those that it
+// has started.
+func processes(pid int, program string, all []int) []int {
+	proc := fmt.Sprintf("/proc/%d", pid)
+	if exe, err := os.Readlink(proc + "/exe"); err != nil || exe != program {
+		return all
+	}
+	all = append(all, pid)
 	lists, _ := filepath.Glob(proc + "/task/*/children")
 	for _, list := range lists {
 		children, _ := os.ReadFile(list)
 		for _, child := range strings.Fields(string(children)) {
 			if pid, err := strconv.Atoi(child); err == nil {
-				most = max(most, residentMost(pid, program))
+				all = processes(pid, program, all)
 			}
 		}
 	}
-	return most
+	return all
 }
 
 // processorTime is what this process has used so far, and those that it has
