@@ -3,6 +3,7 @@ package main_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -113,6 +114,9 @@ func (s *scene) dockerImageCmd(ts *testscript.TestScript, _ []string) error {
 	ts.Setenv(engineImageVariable, ref)
 	s.vars = append(s.vars, engineImageVariable)
 	dirs := filepath.SplitList(ts.Getenv("PATH"))
-	ts.Setenv("PATH", strings.Join(slices.DeleteFunc(dirs, func(dir string) bool { return dir == tools }), ":"))
+	ts.Setenv("PATH", strings.Join(slices.DeleteFunc(dirs, func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, "buildkitd")) // ours, and that of who runs the tests
+		return err == nil
+	}), ":"))
 	return nil
 }
