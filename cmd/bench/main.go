@@ -11,7 +11,7 @@
 //   - secure-build scan beside gzip -dc on the layers of the corpus
 //     (internal/corpus, -scan-size), and what it finds there.
 //   - An export that is scanned while it arrives beside one that is not
-//     (-overlap-size).
+//     (-overlap-size; -layers says how many BuildKit packs side by side).
 package main
 
 import (
@@ -36,6 +36,7 @@ type options struct {
 	rounds                      int
 	full                        bool   // also images four times as large
 	only                        string // run, scan or overlap; "" is all
+	layers                      int    // of the overlap; 0 is one, and then four
 }
 
 func main() {
@@ -53,9 +54,10 @@ func main() {
 	var o options
 	flag.Int64Var(&o.size, "size", 1200, "MB of files in the image of whole runs")
 	flag.Int64Var(&o.scanSize, "scan-size", 700, "MB of files in the image to scan")
-	flag.Int64Var(&o.overlapSize, "overlap-size", 200, "MB of files in the image to export")
+	flag.Int64Var(&o.overlapSize, "overlap-size", 400, "MB of files in the image to export")
 	flag.IntVar(&o.rounds, "rounds", 1, "runs of each")
 	flag.BoolVar(&o.full, "full", false, "also build and scan images four times as large")
+	flag.IntVar(&o.layers, "layers", 0, "layers of the image to export (default one, and then four)")
 	flag.StringVar(&o.only, "only", "", "one part: run, scan or overlap")
 	flag.Parse()
 	o.size, o.scanSize, o.overlapSize = o.size<<20, o.scanSize<<20, o.overlapSize<<20
@@ -96,7 +98,7 @@ func run(ctx context.Context, o options) (err error) {
 			if err := errors.Join(b.context(o.overlapSize), b.secret(ctx)); err != nil {
 				return err
 			}
-			return errors.Join(b.overlap(ctx, o.overlapSize, o.rounds), os.RemoveAll(b.folder()))
+			return errors.Join(b.overlap(ctx, o), os.RemoveAll(b.folder()))
 		}},
 		{"run", func() error {
 			return b.withDaemon(ctx, o.size, func() error { return b.wholeRuns(ctx, o) })

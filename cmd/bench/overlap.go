@@ -21,12 +21,12 @@ import (
 )
 
 // overlapRounds is how many rounds of all sides make one of the bench's.
-const overlapRounds = 5
+const overlapRounds = 3
 
 // A side is one way to build and export.
 type side struct {
 	name string
-	sent bool          // by BuildKit's exporter, although its files are at hand
+	sent bool          // by BuildKit's exporter, as it is without us, although its files are at hand
 	scan *scan.Options // nil: none
 	laps []lap         // one for each round
 }
@@ -42,7 +42,7 @@ type lap struct {
 // overlap compares a build whose export is scanned while it arrives with the
 // same build and export without a scan. The cache is empty, so that BuildKit has
 // to compress the layers.
-func (b *bench) overlap(ctx context.Context, size int64, rounds int) error {
+func (b *bench) overlap(ctx context.Context, o options) error {
 	buildkit.Quiet(io.Discard)
 	value, err := os.ReadFile(filepath.Join(b.dir, "plain"))
 	if err != nil {
@@ -62,15 +62,18 @@ func (b *bench) overlap(ctx context.Context, size int64, rounds int) error {
 		{name: "known values, nested", scan: &scan.Options{Index: index.Compile(set)}},
 		{name: "nested, and patterns", scan: &scan.Options{Index: index.Compile(set), Patterns: patterns{known}}},
 	}
-	rounds *= overlapRounds
-	for _, layers := range []int{1, 4} {
+	counts := []int{1, 4}
+	if o.layers > 0 {
+		counts = []int{o.layers}
+	}
+	for _, layers := range counts {
 		if err := b.split(layers); err != nil {
 			return err
 		}
 		for i := range sides {
 			sides[i].laps = nil
 		}
-		for round := range rounds {
+		for round := range o.rounds * overlapRounds {
 			for i := range sides { // each side has each place in turn
 				s := &sides[(i+round)%len(sides)]
 				if err := b.turn(ctx, value, s); err != nil {
@@ -78,7 +81,7 @@ func (b *bench) overlap(ctx context.Context, size int64, rounds int) error {
 				}
 			}
 		}
-		printOverlap(sides, size, layers)
+		printOverlap(sides, o.overlapSize, layers)
 	}
 	return nil
 }
