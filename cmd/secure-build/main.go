@@ -37,8 +37,8 @@ const (
 const maxSlack = 84 << 20
 
 // lean is for a scan, whose memory is buffers and decoders that live for its
-// whole time. At half of Go's usual slack it stays below 96 MiB for images of any
-// size, and costs some 3 % of its time (make bench).
+// whole time. At a quarter of Go's usual slack it stays below 96 MiB for images of
+// any size, and a whole run below 128 (make bench).
 func lean() { slack(25) }
 
 // generous is for what comes before the first byte is scanned: walking and

@@ -41,7 +41,7 @@ type Reading struct {
 // for those that are being read; ctx ends them early.
 func (e *Engine) Ahead(ctx context.Context, to Reading) (stop func()) {
 	if e.root == "" {
-		return follow(ctx, proxy.NewContentStore(e.client.ContentClient()), e.blob, to.Packed)
+		return follow(ctx, proxy.NewContentStore(e.client.ContentClient()), reading{e.blob, to.Packed})
 	}
 	a := &ahead{
 		root: e.root, read: to.Growing, seen: map[string]fs.FileInfo{},

@@ -23,13 +23,22 @@ const (
 // stream.
 type asking struct {
 	content.Store
-	open  opener
-	take  func(context.Context, ocispecs.Descriptor, io.Reader) error
+	from  reading
 	slots chan struct{}
 }
 
-// An opener reads a blob that a daemon has, until ctx ends.
-type opener func(ctx context.Context, d digest.Digest) io.Reader
+// A reading takes blobs from a daemon's content store.
+type reading struct {
+	open func(context.Context, digest.Digest) io.Reader // until the context ends
+	take func(context.Context, ocispecs.Descriptor, io.Reader) error
+}
+
+// read takes one blob. If that fails, BuildKit sends it.
+func (r reading) read(ctx context.Context, desc ocispecs.Descriptor) {
+	ctx, cancel := context.WithCancel(ctx) // ends a stream that was not read to its end
+	defer cancel()
+	_ = r.take(ctx, desc, r.open(ctx, desc.Digest))
+}
 
 // asks makes the store of r ask this engine, if the request says where to put
 // what comes, and if it does not lie in a folder that is lent (see Blobs).
@@ -37,7 +46,7 @@ func (e *Engine) asks(r Request) content.Store {
 	if r.Take == nil || e.root != "" {
 		return r.Store
 	}
-	return asking{r.Store, e.blob, r.Take, make(chan struct{}, askAtOnce)}
+	return asking{r.Store, reading{e.blob, r.Take}, make(chan struct{}, askAtOnce)}
 }
 
 // Writer is how BuildKit begins to send a blob. If the blob is there already,
@@ -52,20 +61,13 @@ func (s asking) Writer(ctx context.Context, opts ...content.WriterOpt) (content.
 	if wo.Desc.Size >= askFrom && wo.Desc.Digest != "" {
 		select {
 		case s.slots <- struct{}{}:
-			s.ask(ctx, wo.Desc)
+			s.from.read(ctx, wo.Desc)
 			<-s.slots
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 	return s.Store.Writer(ctx, opts...)
-}
-
-// ask reads one blob. If that fails, BuildKit sends it.
-func (s asking) ask(ctx context.Context, desc ocispecs.Descriptor) {
-	ctx, cancel := context.WithCancel(ctx) // ends a stream that was not read to its end
-	defer cancel()
-	_ = s.take(ctx, desc, s.open(ctx, desc.Digest))
 }
 
 // blob reads one from the daemon's content store.

@@ -92,11 +92,11 @@ func TestAskingBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun, release := make(chan struct{}), make(chan struct{})
-	s := asking{local, func(context.Context, digest.Digest) io.Reader { return iotest.ErrReader(io.EOF) }, func(context.Context, ocispecs.Descriptor, io.Reader) error {
+	s := asking{local, reading{func(context.Context, digest.Digest) io.Reader { return iotest.ErrReader(io.EOF) }, func(context.Context, ocispecs.Descriptor, io.Reader) error {
 		begun <- struct{}{}
 		<-release
 		return nil
-	}, make(chan struct{}, askAtOnce)}
+	}}, make(chan struct{}, askAtOnce)}
 	ctx, cancel := context.WithCancel(t.Context())
 	write := func(size int64, name string) error {
 		w, err := s.Writer(ctx, content.WithRef(name), content.WithDescriptor(ocispecs.Descriptor{Digest: digest.FromString(name), Size: size}))
@@ -127,5 +127,59 @@ func TestAskingBounds(t *testing.T) {
 	close(release)
 	for range askAtOnce {
 		<-ended
+	}
+}
+
+// TestAskingInTurn: a place is free again after each, and a stream that was not
+// read to its end is not left open.
+func TestAskingInTurn(t *testing.T) {
+	local, err := contentlocal.NewStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var streams []context.Context
+	s := asking{local, reading{func(ctx context.Context, _ digest.Digest) io.Reader {
+		streams = append(streams, ctx)
+		return strings.NewReader("the beginning of a blob")
+	}, func(_ context.Context, _ ocispecs.Descriptor, r io.Reader) error {
+		_, _ = r.Read(make([]byte, 1))
+		return errors.New("the disk is full")
+	}}, make(chan struct{}, askAtOnce)}
+	for i := range askAtOnce + 1 {
+		name := strings.Repeat("x", i+1)
+		ended := make(chan error)
+		go func() {
+			w, err := s.Writer(t.Context(), content.WithRef(name), content.WithDescriptor(ocispecs.Descriptor{Digest: digest.FromString(name), Size: askFrom}))
+			if err == nil {
+				err = w.Close()
+			}
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatal("it waits for a place that nobody has")
+		}
+		if len(streams) != i+1 || streams[i].Err() == nil {
+			t.Fatal("the stream is open although nobody reads it")
+		}
+	}
+}
+
+// TestAskingWhoLends: a daemon whose folders we can see need not be asked.
+func TestAskingWhoLends(t *testing.T) {
+	local, err := contentlocal.NewStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(context.Context, ocispecs.Descriptor, io.Reader) error { return nil }
+	if got := (&Engine{root: "/somewhere"}).asks(Request{Store: local, Take: take}); got != content.Store(local) {
+		t.Errorf("got %T, want the store itself", got)
+	}
+	if got := (&Engine{}).asks(Request{Store: local}); got != content.Store(local) {
+		t.Errorf("got %T, want the store itself", got)
 	}
 }

@@ -2,7 +2,6 @@ package buildkit
 
 import (
 	"context"
-	"io"
 	"strings"
 	"sync"
 	"time"
@@ -25,17 +24,16 @@ const (
 //
 // The daemon may serve others too. Of their layers only those are read that are
 // packed while our build runs; which are ours, the export tells.
-func follow(ctx context.Context, store content.Manager, open opener, take func(context.Context, ocispecs.Descriptor, io.Reader) error) (stop func()) {
+func follow(ctx context.Context, store content.Manager, from reading) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &follower{store: store, open: open, take: take, seen: map[digest.Digest]bool{}, slots: make(chan struct{}, followAtOnce)}
+	f := &follower{store: store, from: from, seen: map[digest.Digest]bool{}, slots: make(chan struct{}, followAtOnce)}
 	f.wg.Go(func() { f.watch(ctx) })
 	return func() { cancel(); f.wg.Wait() } // the export has waited for those that it wants
 }
 
 type follower struct {
 	store content.Manager
-	open  opener
-	take  func(context.Context, ocispecs.Descriptor, io.Reader) error
+	from  reading
 
 	seen  map[digest.Digest]bool
 	bytes int64 // given out
@@ -52,7 +50,7 @@ func (f *follower) watch(ctx context.Context) {
 			return // no such service, for one: the export brings everything
 		}
 		for _, desc := range fresh {
-			if f.bytes+desc.Size <= followBytes && !first {
+			if desc.Size >= 0 && desc.Size <= followBytes-f.bytes && !first {
 				f.bytes += desc.Size
 				f.wg.Go(func() { f.read(ctx, desc) })
 			}
@@ -93,5 +91,5 @@ func (f *follower) read(ctx context.Context, desc ocispecs.Descriptor) {
 	case <-ctx.Done():
 		return
 	}
-	_ = f.take(ctx, desc, f.open(ctx, desc.Digest))
+	f.from.read(ctx, desc)
 }

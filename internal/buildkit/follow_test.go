@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -46,6 +47,12 @@ func (s *served) Walk(_ context.Context, fn content.WalkFunc, _ ...string) error
 		size := int64(len(text))
 		if strings.HasPrefix(text, "huge") {
 			size = followBytes
+		}
+		if strings.HasPrefix(text, "lie") {
+			size = math.MaxInt64
+		}
+		if strings.HasPrefix(text, "below") {
+			size = math.MinInt64 / 2
 		}
 		if err := fn(content.Info{Digest: digest.FromString(text), Size: size, Labels: l}); err != nil {
 			return err
@@ -89,12 +96,16 @@ func (r *reads) take(_ context.Context, _ ocispecs.Descriptor, from io.Reader) e
 func TestFollow(t *testing.T) {
 	s, got := &served{blobs: map[string]map[string]string{}}, &reads{}
 	s.add("there before", labels.LabelUncompressed)
-	stop := follow(t.Context(), s, s.open, got.take)
+	stop := follow(t.Context(), s, reading{s.open, got.take})
 	s.await(t, 2)
 	s.add("packed now", labels.LabelUncompressed)
 	s.add("pulled now", labels.LabelUncompressed, labels.LabelDistributionSource+".registry.example.com")
 	s.add("gone", labels.LabelUncompressed)
 	got.await(t, 2)
+	s.add("lie: so large that a sum with it is small", labels.LabelUncompressed)
+	s.await(t, 2)
+	s.add("below: smaller than nothing", labels.LabelUncompressed)
+	s.await(t, 2)
 	s.add("huge: more than what is left of the bound", labels.LabelUncompressed)
 	s.await(t, 2)
 	stop()
@@ -108,7 +119,7 @@ func TestFollow(t *testing.T) {
 // again.
 func TestFollowNobody(t *testing.T) {
 	s, got := &served{blobs: map[string]map[string]string{}, err: errors.New("not implemented")}, &reads{}
-	stop := follow(t.Context(), s, s.open, got.take)
+	stop := follow(t.Context(), s, reading{s.open, got.take})
 	s.add("packed now", labels.LabelUncompressed)
 	time.Sleep(3 * followPoll)
 	stop()

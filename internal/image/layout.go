@@ -78,12 +78,15 @@ func Create(dir string) (*Layout, error) {
 func (l *Layout) Dir() string { return l.dir }
 
 // Remove deletes the layout with everything in it. Nothing is written to it
-// afterwards.
+// afterwards. It waits for those who watch a blob, without the lock: the scan of
+// one may wait for that of another, which ends when its writer gets an answer.
 func (l *Layout) Remove() error {
 	l.open.Lock()
-	defer l.open.Unlock()
 	l.removed = true
+	l.open.Unlock()
 	l.taken.trails.drop(context.Background(), func(string) bool { return false })
+	l.open.Lock()
+	defer l.open.Unlock()
 	if err := l.remove(); err != nil {
 		return fmt.Errorf("removing the image layout: %w", err)
 	}

@@ -66,10 +66,7 @@ func (l *Layout) take(ctx context.Context, desc ocispecs.Descriptor, r io.Reader
 			err = errors.Join(err, os.Remove(f.Name()))
 		}
 	}()
-	behind, err := newTrail(f.Name())
-	if err != nil {
-		return err
-	}
+	behind := newTrail(f.Name(), l.path(desc.Digest))
 	defer func() { behind.end(err) }()
 	l.taken.trails.follow(desc.Digest.String(), behind, watch)
 	seen := desc.Digest.Verifier()

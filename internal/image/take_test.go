@@ -90,6 +90,9 @@ func checkBlobs(t *testing.T, l *Layout, want int) {
 	if err != nil || len(begun) > 0 {
 		t.Errorf("left behind: %v, %v", begun, err)
 	}
+	if taken, err := filepath.Glob(filepath.Join(l.dir, "taken-*")); err != nil || len(taken) > 0 {
+		t.Errorf("left behind: %v, %v", taken, err)
+	}
 }
 
 // TestTakeBroken: bytes that do not have the digest are no blob, and BuildKit

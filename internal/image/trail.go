@@ -15,11 +15,12 @@ const trailsAtOnce = 2
 // errDropped is what the watcher of a blob that nobody wants reads.
 var errDropped = errors.New("the blob is not the image's")
 
-// A trail follows a file while it is written, at the pace of who reads it. What
-// writes it never waits: the daemon that sends a layer could do nothing else
-// meanwhile, and the scan would starve whenever it sends slower.
+// A trail follows a blob in its file while it is written, at the pace of who reads
+// it. What writes it never waits: the daemon that sends a layer could do nothing
+// else meanwhile, and the scan would starve whenever it sends slower.
 type trail struct {
-	f *os.File
+	names []string // of the file: while it is written, and then
+	f     *os.File // nil until it is read
 
 	mu   sync.Mutex
 	more *sync.Cond
@@ -29,15 +30,21 @@ type trail struct {
 	err  error
 }
 
-// newTrail follows the file of this name.
-func newTrail(name string) (*trail, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	t := &trail{f: f}
+// newTrail follows the file that has one of these names.
+func newTrail(names ...string) *trail {
+	t := &trail{names: names}
 	t.more = sync.NewCond(&t.mu)
-	return t, nil
+	return t
+}
+
+// open opens the file, which may get its second name meanwhile.
+func (t *trail) open() (err error) {
+	for _, name := range t.names {
+		if t.f, err = os.Open(name); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // grow says that n more bytes are in the file.
@@ -49,7 +56,7 @@ func (t *trail) grow(n int) {
 }
 
 // end says that nothing more comes, and that what came counts for nothing if err
-// is not nil. The first end counts.
+// is not nil. The first error counts.
 func (t *trail) end(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -81,6 +88,9 @@ func (t *trail) Read(p []byte) (int, error) {
 	}
 	n, err := t.f.Read(p[:min(int64(len(p)), left)])
 	t.read += int64(n) // only here
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
 	return n, err
 }
 
@@ -99,7 +109,6 @@ func (ts *trails) follow(d string, t *trail, watch Watch) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.over {
-		_ = t.f.Close() // it was only read
 		return
 	}
 	if ts.all == nil {
@@ -107,15 +116,14 @@ func (ts *trails) follow(d string, t *trail, watch Watch) {
 	}
 	ts.all[d] = t
 	ts.wg.Go(func() {
-		defer t.f.Close()
 		ts.slots <- struct{}{}
 		defer func() { <-ts.slots }()
-		if t.failed() != nil {
-			return
+		if t.failed() != nil || t.open() != nil {
+			return // nobody's word: the scan reads it from the layout, if it is there
 		}
+		defer t.f.Close()
 		to, end := watch(d)
-		buf := make([]byte, trailBuffer)
-		_, err := io.CopyBuffer(lossy{to}, struct{ io.Reader }{t}, buf)
+		_, err := io.CopyBuffer(lossy{to}, t, make([]byte, trailBuffer))
 		end(err == nil)
 	})
 }

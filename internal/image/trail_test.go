@@ -151,3 +151,127 @@ func TestTrail(t *testing.T) {
 		t.Error("the watcher did not see the blob")
 	}
 }
+
+// gate is a watcher whose writes wait until they are let through.
+type gate struct {
+	wrote chan int // bytes of each write
+	ended chan bool
+	err   error
+}
+
+func newGate() *gate { return &gate{wrote: make(chan int), ended: make(chan bool, 1)} }
+
+func (g *gate) watch(string) (io.Writer, func(bool)) { return g, func(whole bool) { g.ended <- whole } }
+
+func (g *gate) Write(p []byte) (int, error) { g.wrote <- len(p); return len(p), g.err }
+
+// TestTrailWhileItGrows: what is there is seen before the rest comes, and a watcher
+// that fails loses nothing.
+func TestTrailWhileItGrows(t *testing.T) {
+	l, seen := create(t), newGate()
+	seen.err = errors.New("the scan has given up")
+	first, second := []byte("the first half, "), []byte("and the second")
+	blob := append(bytes.Clone(first), second...)
+	r, w := io.Pipe()
+	took := make(chan error)
+	go func() { took <- l.Take(seen.watch)(t.Context(), describe(blob), r) }()
+	if _, err := w.Write(first); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-seen.wrote; n != len(first) {
+		t.Errorf("saw %d bytes, want %d", n, len(first))
+	}
+	if _, err := w.Write(second); err != nil {
+		t.Fatal(err)
+	}
+	if n := <-seen.wrote; n != len(second) {
+		t.Errorf("saw %d bytes, want %d", n, len(second))
+	}
+	if err := errors.Join(w.Close(), <-took); err != nil {
+		t.Fatal(err)
+	}
+	if !<-seen.ended {
+		t.Error("it was not whole")
+	}
+}
+
+// TestTrailStopsInTheMiddle: a blob that nobody wants is not seen to its end, and
+// whoever takes it may come to its end afterwards.
+func TestTrailStopsInTheMiddle(t *testing.T) {
+	l, seen := create(t), newGate()
+	blob := bytes.Repeat([]byte("layer"), trailBuffer)
+	r, w := io.Pipe()
+	took := make(chan error)
+	go func() { took <- l.Take(seen.watch)(t.Context(), describe(blob), r) }()
+	if _, err := w.Write(blob[:len(blob)-1]); err != nil {
+		t.Fatal(err)
+	}
+	rooted := make(chan error)
+	go func() { rooted <- l.SetRoot(t.Context(), describe([]byte("another"))) }()
+	trail := l.taken.trails.all[describe(blob).Digest.String()]
+	for trail.failed() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := w.Write(blob[len(blob)-1:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Close(), <-took); err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; ; {
+		select {
+		case m := <-seen.wrote:
+			if n += m; n > 2*trailBuffer {
+				t.Fatalf("saw %d bytes of a blob that nobody wants", n)
+			}
+			continue
+		case whole := <-seen.ended:
+			if whole {
+				t.Error("it counts as whole")
+			}
+		}
+		break
+	}
+	if err := <-rooted; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRemoveWaitsForNoCommit: the watcher of a blob that was taken may wait for
+// that of another, whose writer is just about to end it.
+func TestRemoveWaitsForNoCommit(t *testing.T) {
+	l := create(t)
+	sent, taken := []byte("sent by BuildKit"), []byte("taken from it")
+	over, begun := make(chan struct{}), make(chan struct{})
+	watch := func(d string) (io.Writer, func(bool)) {
+		if d == describe(taken).Digest.String() {
+			close(begun)
+			return io.Discard, func(bool) { <-over }
+		}
+		return io.Discard, func(bool) { close(over) }
+	}
+	w := openWriter(t, l.Store(watch), sent)
+	if _, err := w.Write(sent); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Take(watch)(t.Context(), describe(taken), bytes.NewReader(taken)); err != nil {
+		t.Fatal(err)
+	}
+	<-begun
+	removed := make(chan error)
+	go func() { removed <- l.Remove() }()
+	for gone := false; !gone; time.Sleep(time.Millisecond) {
+		gone = l.write(func() error { return nil }) != nil
+	}
+	if err := w.Commit(t.Context(), int64(len(sent)), describe(sent).Digest); err == nil {
+		t.Error("a blob came into a layout that is gone")
+	}
+	select {
+	case err := <-removed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it hangs")
+	}
+}
