@@ -227,12 +227,18 @@ func lines(steps []buildkit.Step) []scan.Line {
 	return all
 }
 
-// watch hands a blob that arrives to the scanner. What did not arrive whole
-// fails the scanner's own check of the digest, and is read from the layout.
+// watch hands a blob that arrives to the scanner. What did not arrive whole counts
+// for nothing, and is read from the layout.
 func (b *build) watch(digest string) (io.Writer, func(bool)) {
 	lean()
 	w := b.scans.Blob(digest)
-	return w, func(bool) { _ = w.Close() }
+	return w, func(whole bool) {
+		if whole {
+			_ = w.Close()
+		} else {
+			_ = w.Abandon()
+		}
+	}
 }
 
 // grows hands a layer that is being packed to the scanner.

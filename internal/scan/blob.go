@@ -109,6 +109,9 @@ func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
 	stream, end, err := s.decompress(rec.compression, stored)
 	if err == nil {
 		defer end()
+		if by, ok := r.(stopper); ok {
+			stream = halting{stream, by}
+		}
 		err = s.uncompressed(rec, stream, content)
 	}
 	if err != nil {

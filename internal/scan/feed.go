@@ -3,6 +3,7 @@ package scan
 import (
 	"errors"
 	"io"
+	"sync/atomic"
 )
 
 // A feed carries a blob's bytes from whoever receives it to the goroutine that
@@ -13,12 +14,17 @@ const (
 	feedPieces = 8
 )
 
-var errFeedClosed = errors.New("writing to a blob that was closed")
+var (
+	errFeedClosed = errors.New("writing to a blob that was closed")
+	errAbandoned  = errors.New("the rest of the blob does not come")
+)
 
 type feed struct {
 	full chan []byte   // pieces to scan; closed at the end of the blob
 	free chan []byte   // pieces to fill
 	done chan struct{} // closed when the scan has ended
+
+	gone atomic.Bool // nobody wants to know any more
 
 	filling []byte // the writer's
 	closed  bool   // the writer's
@@ -83,10 +89,27 @@ func (f *feed) Close() error {
 	return nil
 }
 
+// Abandon ends the scan at once, with what it has: a few bytes that are fed may
+// unpack to gigabytes.
+func (f *feed) Abandon() error {
+	f.gone.Store(true)
+	return f.Close()
+}
+
 type feedReader struct{ f *feed }
+
+func (r feedReader) stopped() error {
+	if r.f.gone.Load() {
+		return errAbandoned
+	}
+	return nil
+}
 
 func (r feedReader) Read(p []byte) (int, error) {
 	f := r.f
+	if err := r.stopped(); err != nil {
+		return 0, err
+	}
 	for len(f.left) == 0 {
 		if f.piece != nil {
 			f.free <- f.piece

@@ -122,11 +122,19 @@ func (s *Scanner) list(g *graph) {
 	}
 }
 
+// A BlobWriter takes the bytes of one blob, to be scanned.
+type BlobWriter interface {
+	io.WriteCloser
+	// Abandon is Close for a blob whose bytes count for nothing: it does not wait
+	// until those that were written are scanned.
+	Abandon() error
+}
+
 // Blob returns where to copy the bytes of a blob to, as they are stored. They
 // are scanned in a goroutine of their own; Close waits for it. A write waits
 // for the scan when it is more than a small buffer ahead, and never fails
 // before Close. Bytes that turn out not to have the digest count as not read.
-func (s *Scanner) Blob(digest string) io.WriteCloser {
+func (s *Scanner) Blob(digest string) BlobWriter {
 	if s.record(digest) != nil { // Unnamed has read it
 		return nopCloser{io.Discard}
 	}
@@ -145,7 +153,8 @@ func (s *Scanner) Unnamed(r io.Reader) {
 
 type nopCloser struct{ io.Writer }
 
-func (nopCloser) Close() error { return nil }
+func (nopCloser) Close() error   { return nil }
+func (nopCloser) Abandon() error { return nil }
 
 // keep remembers a record, unless a better one of the same blob is there.
 func (s *Scanner) keep(r *record) {

@@ -126,9 +126,28 @@ type interruptible struct {
 	r   io.Reader
 }
 
+func (i interruptible) stopped() error { return i.ctx.Err() }
+
 func (i interruptible) Read(p []byte) (int, error) {
-	if err := i.ctx.Err(); err != nil {
+	if err := i.stopped(); err != nil {
 		return 0, err
 	}
 	return i.r.Read(p)
+}
+
+// A stopper is a reader that may end at any moment, and says so.
+type stopper interface{ stopped() error }
+
+// halting is what comes out of a decoder that reads from a stopper, and ends with
+// it: between two reads of the one there may be very many of the other.
+type halting struct {
+	io.Reader
+	by stopper
+}
+
+func (h halting) Read(p []byte) (int, error) {
+	if err := h.by.stopped(); err != nil {
+		return 0, err
+	}
+	return h.Reader.Read(p)
 }

@@ -247,3 +247,57 @@ func TestPanicIsUnread(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestAbandon: a scan that nobody waits for any more ends, whatever the bytes that
+// it has unpack to; what it has seen counts for nothing.
+func TestAbandon(t *testing.T) {
+	bomb := append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0, 0x68}, bytes.Repeat([]byte{0x02, 0, 0x10, 0}, 100_000)...) // 128 KiB of zeros each (RFC 8878, RLE_Block)
+	sc := New(Options{Index: testIndex()})
+	w := sc.Blob(digestOf(bomb))
+	if _, err := w.Write(bomb); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Abandon(); err != nil {
+		t.Fatal(err)
+	}
+	if sc.record(digestOf(bomb)) != nil {
+		t.Error("it counts")
+	}
+	if _, err := w.Write(bomb); err == nil {
+		t.Error("it takes more")
+	}
+
+	whole := []byte(`{"password": "` + password + `"}`)
+	w = sc.Blob(digestOf(whole))
+	_, _ = w.Write(whole)
+	_ = w.Abandon()
+	if rec := sc.record(digestOf(whole)); rec != nil && len(rec.hits) == 0 {
+		t.Error("a blob that was not searched is one without findings")
+	}
+
+	rec := sc.inspect("", &stopping{Reader: bytes.NewReader(bomb[:feedPiece])})
+	if rec.verified || rec.total > 16<<20 {
+		t.Errorf("verified: %v; %d MB were read after its end", rec.verified, rec.total>>20)
+	}
+}
+
+// stopping is a reader that ends after the first bytes.
+type stopping struct {
+	io.Reader
+	read bool
+}
+
+func (s *stopping) Read(p []byte) (int, error) {
+	if err := s.stopped(); err != nil {
+		return 0, err
+	}
+	s.read = true
+	return s.Reader.Read(p)
+}
+
+func (s *stopping) stopped() error {
+	if s.read {
+		return errAbandoned
+	}
+	return nil
+}
