@@ -83,7 +83,9 @@ func (a *app) scan(ctx context.Context, s secrets, p policy, name, cacheDir, rep
 	if err != nil {
 		return err
 	}
+	stop := a.still(stillEvery, func() string { return scanned(scanner.Seen()) })
 	r, err := scanner.Report(ctx, root, src.Open)
+	stop()
 	if err != nil {
 		return err
 	}

@@ -176,7 +176,9 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	}
 	b.times.part("compression", "build", res.Packing)
 	b.scans.Built(scan.Build{Base: res.Base, Lines: lines(buildkit.Steps(b.request))})
-	if err := b.layout.SetRoot(ctx, res.Root); err != nil {
+	stop := b.stillTelling(func() string { return scanned(b.scans.Seen()) })
+	err = b.layout.SetRoot(ctx, res.Root)
+	if stop(); err != nil {
 		return img, err
 	}
 	return pipeline.Image{Digest: res.Root.Digest.String(), Metadata: res.Metadata}, nil
@@ -258,6 +260,7 @@ func (b *build) scan(ctx context.Context, img pipeline.Image) (finding.Report, e
 	if err != nil {
 		return finding.Report{}, err
 	}
+	defer b.stillTelling(func() string { return scanned(b.scans.Seen()) })()
 	r, err := b.scans.Report(ctx, scan.Descriptor{MediaType: root.MediaType, Digest: img.Digest, Size: root.Size}, b.layout.Open)
 	if files != nil {
 		r.Include(*files)
@@ -273,6 +276,7 @@ func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
 	}
 	defer b.times.start("push")()
 	b.registry.ByDigest = b.byDigest
+	defer b.stillTelling(func() string { return "pushing" })()
 	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
 }
 

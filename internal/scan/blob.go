@@ -11,6 +11,7 @@ import (
 	"hash"
 	"io"
 	"strings"
+	"sync/atomic"
 
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/index"
@@ -48,11 +49,15 @@ type record struct {
 type tap struct {
 	hash    hash.Hash // nil for an algorithm that we do not know
 	size    int64
+	all     *atomic.Int64 // bytes of all blobs, for Seen; may be nil
 	matcher *index.Stream // nil until the blob turns out to be compressed
 }
 
 func (t *tap) Write(p []byte) (int, error) {
 	t.size += int64(len(p))
+	if t.all != nil {
+		t.all.Add(int64(len(p)))
+	}
 	if t.hash != nil {
 		t.hash.Write(p)
 	}
@@ -98,6 +103,7 @@ func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
 	}()
 
 	seen := newTap(digest)
+	seen.all = &s.seen
 	stored := bufio.NewReaderSize(io.TeeReader(r, seen), feedPiece)
 	content := newHits()
 	outside := newLedger(newHits()) // matches in the stored bytes, of which some belong to no content

@@ -11,6 +11,7 @@ package scan
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/org/secure-build/internal/index"
 	"github.com/org/secure-build/internal/scan/nested"
@@ -87,6 +88,7 @@ type Scanner struct {
 	zstds  *decoders
 	pieces sync.Pool // *[]byte of besidePiece, for beside
 
+	seen    atomic.Int64
 	mu      sync.Mutex
 	records map[string]*record
 }
@@ -109,6 +111,10 @@ func New(opts Options) *Scanner {
 
 // Built says how the image came about. It is called before Report.
 func (s *Scanner) Built(b Build) { s.build = b }
+
+// Seen is how many bytes of blobs, as they are stored, were read so far. It may be
+// asked while the scan goes on.
+func (s *Scanner) Seen() int64 { return s.seen.Load() }
 
 // Layers lists the layers that the last Report has seen, redacted.
 func (s *Scanner) Layers() []Layer { return s.layers }
