@@ -116,10 +116,7 @@ func rows(v []byte, columns int) Form {
 
 // escapers write a value character by character, so the form of a part is that
 // part of the form. Some keep line breaks.
-var escapers = []struct {
-	name  string
-	write func(string) string
-}{
+var escapers = []escaper{
 	{"percent", percent},
 	{"percent lower case", func(s string) string { return lowerEscapes(percent(s)) }},
 	{"percent with +", url.QueryEscape},
