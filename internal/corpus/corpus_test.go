@@ -1,11 +1,7 @@
 package corpus
 
 import (
-	"bytes"
-	"compress/bzip2"
-	"io"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/org/secure-build/internal/finding"
@@ -20,16 +16,6 @@ func small(t *testing.T, o Options) *Corpus {
 		t.Fatal(err)
 	}
 	return c
-}
-
-func TestBzip(t *testing.T) {
-	r := newRand(1, t.Name())
-	for _, text := range []string{"a", "banana", strings.Repeat("a", 300), strings.Repeat("ab", 500), words(r, 500), noise(r, 3000)} {
-		got, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(bzip([]byte(text)))))
-		if err != nil || string(got) != text {
-			t.Errorf("%.20q: got %.20q, %v", text, got, err)
-		}
-	}
 }
 
 func TestSameSeedSameImage(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/org/secure-build/internal/canary"
 	"github.com/ulikunitz/xz"
 )
 
@@ -98,7 +99,7 @@ func xzip(b []byte) ([]byte, error) {
 	return through(b, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) })
 }
 
-func bz(b []byte) ([]byte, error) { return bzip(b), nil }
+func bz(b []byte) ([]byte, error) { return canary.Bzip2(b), nil }
 
 func gitObject(b []byte) ([]byte, error) {
 	b = append(fmt.Appendf(nil, "blob %d\x00", len(b)), b...)

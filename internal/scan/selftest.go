@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"archive/tar"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,56 +9,64 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/org/secure-build/internal/canary"
 )
 
 // SelfTest puts a random value, which the index knows as the secret id, through
-// the code that every layer goes through: in each encoding in a file of a
-// gzipped layer, as names and links, and in a config. What is missed spoils the
-// verdict of the Report that follows: a scanner that does not find what is
-// there says nothing about what is not.
+// the code that every blob goes through: in each encoding in a file of a gzipped
+// layer, as names and links, in each kind of packed file unless these are left
+// packed, and in a config. What is missed spoils the verdict of the Report that
+// follows: a scanner that does not find what is there says nothing about what is
+// not.
 func (s *Scanner) SelfTest(id string, value []byte) error {
-	forms := canary.Forms(value)
-	layer, err := canaryLayer(forms)
+	samples := append(written(value), named(value)...)
+	if !s.shallow {
+		more, err := packed(value)
+		if err != nil {
+			return fmt.Errorf("making the self-test: %w", err)
+		}
+		samples = append(samples, more...)
+	}
+	layer, err := gzipped(samples)
 	if err != nil {
 		return fmt.Errorf("making the self-test: %w", err)
 	}
-	rec := s.inspect(digestOf(layer), bytes.NewReader(layer))
-	var missed []string
-	if !rec.verified || len(rec.unread) > 0 {
-		missed = append(missed, "the layer could not be read")
+	config, fields, err := configured(value)
+	if err != nil {
+		return fmt.Errorf("making the self-test: %w", err)
 	}
-	for i, f := range forms {
-		if !slices.ContainsFunc(rec.hits, func(h hit) bool { return h.Secret == id && h.path == canaryPath(i) }) {
-			missed = append(missed, f.Name)
-		}
-	}
-	s.missed = missed
+	s.missed = append(s.prove(id, "layer", layer, samples), s.prove(id, "config", config, fields)...)
 	return nil
 }
 
-func canaryPath(i int) string { return fmt.Sprintf("canary/%d", i) }
+// prove scans a blob and names the samples in it of which the value was not
+// found where it is.
+func (s *Scanner) prove(id, kind string, blob []byte, samples []sample) (missed []string) {
+	rec := s.inspect(digestOf(blob), bytes.NewReader(blob))
+	if !rec.verified || len(rec.unread) > 0 || rec.found == nil || len(rec.found.unread.list)+len(rec.found.remarks.list) > 0 {
+		missed = append(missed, "all of the "+kind+", which could not be read")
+	}
+	for _, want := range samples {
+		if !slices.ContainsFunc(rec.hits, func(h hit) bool { return h.Secret == id && h.place == want.at }) {
+			missed = append(missed, want.name)
+		}
+	}
+	return missed
+}
 
-// canaryLayer is a layer with one file for each form.
-func canaryLayer(forms []canary.Form) ([]byte, error) {
+func gzipped(samples []sample) ([]byte, error) {
+	plain, err := tarred(samples)
+	if err != nil {
+		return nil, err
+	}
 	var buf bytes.Buffer
-	zw := gzip.NewWriter(&buf)
-	tw := tar.NewWriter(zw)
-	for i, f := range forms {
-		if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: canaryPath(i), Size: int64(len(f.Text)), Mode: 0o600}); err != nil {
-			return nil, err
-		}
-		if _, err := tw.Write(f.Text); err != nil {
-			return nil, err
-		}
+	zw, err := gzip.NewWriterLevel(&buf, gzip.StatelessCompression)
+	if err == nil {
+		_, err = zw.Write(plain)
 	}
-	if err := tw.Close(); err != nil {
-		return nil, err
+	if err == nil {
+		err = zw.Close()
 	}
-	if err := zw.Close(); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
+	return buf.Bytes(), err
 }
 
 func digestOf(b []byte) string {

@@ -1,4 +1,4 @@
-package corpus
+package canary
 
 import (
 	"bytes"
@@ -6,10 +6,10 @@ import (
 	"slices"
 )
 
-// bzip packs a small text in bzip2, which no encoder in Go's library does. It
+// Bzip2 packs a small text in bzip2, which no encoder in Go's library does. It
 // is one block, with a code of nearly equal lengths: valid, and not small. The
 // format: https://github.com/dsnet/compress/blob/master/doc/bzip2-format.pdf
-func bzip(text []byte) []byte {
+func Bzip2(text []byte) []byte {
 	w := &bitWriter{}
 	w.bytes("BZh1")
 	sum := bzipSum(text)
