@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/org/secure-build/internal/finding"
 )
@@ -166,35 +164,19 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 	idx := testIndex()
 	sc := New(Options{Index: idx})
-	var peak uint64
-	stop := make(chan struct{})
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		for {
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			peak = max(peak, m.HeapAlloc)
-			select {
-			case <-stop:
-				return
-			case <-time.After(5 * time.Millisecond):
-			}
+	peak := peakHeap(func() {
+		var wg sync.WaitGroup
+		for i := range 4 {
+			wg.Go(func() {
+				w := sc.Blob(fmt.Sprintf("sha256:%d", i))
+				if err := zeroTar(w, size); err != nil {
+					t.Error(err)
+				}
+				_ = w.Close()
+			})
 		}
-	}()
-	var wg sync.WaitGroup
-	for i := range 4 {
-		wg.Go(func() {
-			w := sc.Blob(fmt.Sprintf("sha256:%d", i))
-			if err := zeroTar(w, size); err != nil {
-				t.Error(err)
-			}
-			_ = w.Close()
-		})
-	}
-	wg.Wait()
-	close(stop)
-	<-watched
+		wg.Wait()
+	})
 	for _, rec := range sc.records {
 		if got, want := hitsOf(rec), fmt.Sprintf("password raw \"big\"  %d\n", size-int64(len(password))); got != want {
 			t.Errorf("got %s, want %s", got, want)
