@@ -1,57 +1,17 @@
 package scan
 
 import (
+	"bytes"
 	"encoding/base64"
 	"io"
 	"iter"
-	"strings"
+
+	"github.com/org/secure-build/internal/scan/nested"
 )
 
-// packedMagics are the beginnings of packed data, and what base64 makes of
-// them, once and twice: Kubernetes encodes what Helm has encoded.
-var packedMagics = func() (list []string) {
-	for _, magic := range []string{"\x1f\x8b\x08", "PK\x03\x04", "\xfd7zXZ\x00", "\x28\xb5\x2f\xfd", "BZh91AY&SY", "BZh61AY&SY", "!<arch>\n"} {
-		once := encoded([]byte(magic))
-		list = append(list, once, encoded([]byte(once)))
-	}
-	return list
-}()
-
-// encoded is the base64 that any data has that begins with b.
-func encoded(b []byte) string {
-	return base64.RawStdEncoding.EncodeToString(b)[:len(b)*8/6]
-}
-
-var packedFirst = func() (t [256]bool) {
-	for _, m := range packedMagics {
-		t[m[0]] = true
-	}
-	t['_'] = t['/']
-	return t
-}()
-
-// beginsPacked says whether base64, in either alphabet, begins like packed data.
-func beginsPacked(head []byte) bool {
-	if !packedFirst[head[0]] {
-		return false
-	}
-	var std [leastRow]byte
-	for i, c := range head[:min(len(head), leastRow)] {
-		switch c {
-		case '-':
-			c = '+'
-		case '_':
-			c = '/'
-		}
-		std[i] = c
-	}
-	for _, m := range packedMagics {
-		if std[0] == m[0] && strings.HasPrefix(string(std[:]), m) {
-			return true
-		}
-	}
-	return false
-}
+// captureCost is what a capture takes of the budget, in bytes, beside what it
+// unpacks: a text of many beginnings has to come to an end too.
+const captureCost = 4 << 10
 
 // A capture unpacks data that stands in a text as base64. The text comes as it
 // is read, while decoders want to fetch: so the unpacking is a coroutine, which
@@ -63,6 +23,8 @@ type capture struct {
 	out  []byte // decoded, for the coroutine
 	full bool   // there will be no more
 	done bool   // the coroutine wants no more
+
+	packed bool // it was packed data
 
 	w  *walk
 	st *stream
@@ -84,11 +46,21 @@ func newCapture(parent *walk, st *stream, at int64) *capture {
 			c.out = c.out[n:]
 			return n, nil
 		})
-		if err := c.w.budget.Deeper(st.depth); err != nil {
-			c.w.fail("!base64", err)
-			return
+		head := make([]byte, nested.Sniff)
+		n, _ := io.ReadFull(r, head)
+		if head = head[:n]; nested.Detect(head, "") == nested.None && (n < leastRow || !beginsPacked(head[:leastRow])) {
+			return // it only looked like packed data
 		}
-		if err := c.w.unpack("!base64", c.w.budget.Meter(r, func() int64 { return 1 << 40 }), st.depth+1); err != nil {
+		c.packed = true
+		err := c.w.budget.Spend(captureCost)
+		if err == nil {
+			err = c.w.budget.Deeper(st.depth)
+		}
+		if err == nil {
+			content := io.MultiReader(bytes.NewReader(head), r)
+			err = c.w.unpack("!base64", c.w.budget.Meter(content, func() int64 { return 1 << 40 }), st.depth+1)
+		}
+		if err != nil {
 			c.w.fail("!base64", err)
 		}
 	})
@@ -136,6 +108,8 @@ func (c *capture) end() {
 		_, _ = c.more()
 	}
 	c.stop()
-	c.st.ledger.unpacked(c.at, c.w.found)
+	if c.packed {
+		c.st.ledger.unpacked(c.at, c.w.found)
+	}
 	c.w.found.guesses.wait = nil // whatever takes it in is of the same blob, and waits for it
 }

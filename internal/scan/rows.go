@@ -32,13 +32,17 @@ type rows struct {
 	broken bool // a line break was seen in this gap
 	escape bool // the last byte was a backslash
 
+	before byte   // the last byte of the chunk before
+	odd    []byte // bytes of which the next ones tell what they are, see rowjoin.go
+	joined bool   // this block has more than what stands in the stream
+
 	text   []byte   // rows to match; the last one may grow
 	row    int      // where the last row begins in text
 	total  int64    // bytes matched before text
 	starts []rowAt  // of the rows in text, and of some before
 	pos    int64    // in the stream
 	packed *capture // nil: not a packed file
-	head   []byte   // the first characters of this block
+	sniff  sniffer
 }
 
 type rowState byte
@@ -47,6 +51,8 @@ const (
 	noRow rowState = iota
 	inRow
 	inGap
+	inEscape // behind a character of a row
+	inPrefix // of a string, before a row
 )
 
 // A rowAt is the offset of a row in the joined text and in the stream.
@@ -80,30 +86,51 @@ func newRows(x *index.Index, st *stream) *rows {
 
 func (r *rows) reset(w *walk, depth int) {
 	r.matcher.Reset()
-	*r = rows{st: r.st, w: w, matcher: r.matcher, text: r.text[:0], starts: r.starts[:0], head: r.head[:0]}
+	*r = rows{st: r.st, w: w, matcher: r.matcher, text: r.text[:0], starts: r.starts[:0], odd: r.odd[:0], sniff: sniffer{head: r.sniff.head[:0]}}
 }
 
 // see takes the next bytes of the stream.
 func (r *rows) see(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	r.take(p, r.pos)
+	r.pos += int64(len(p))
+	r.before = p[len(p)-1]
+	r.flush()
+}
+
+// take goes on with the bytes at an offset of the stream.
+func (r *rows) take(p []byte, at int64) {
 	for i := 0; i < len(p); {
 		switch r.state {
 		case noRow:
-			from := findRow(p[i:])
-			r.state, r.length, r.rows, r.head = inRow, 0, 0, r.head[:0]
-			i += from
-			r.begin(r.pos + int64(i))
+			i += findRow(p[i:])
+			r.beginBlock()
 		case inRow:
+			if r.length == 0 && r.rows == 0 {
+				i += r.escaped(p, i)
+			}
 			n := letters(p[i:])
-			r.grow(p[i:i+n], r.pos+int64(i))
-			if i += n; i < len(p) {
+			r.grow(p[i:i+n], at+int64(i))
+			if i += n; i == len(p) {
+				return
+			}
+			if r.length > 0 && beginsJoin[p[i]] {
+				r.state, r.odd = inEscape, r.odd[:0]
+			} else {
 				r.endRow()
 			}
 		case inGap:
-			i += r.gap(p[i:], r.pos+int64(i))
+			i += r.gap(p[i:], at+int64(i))
+		case inEscape:
+			r.odd = append(r.odd, p[i])
+			i++
+			r.join(at + int64(i))
+		case inPrefix:
+			i += r.prefix(p[i], at+int64(i))
 		}
 	}
-	r.pos += int64(len(p))
-	r.flush()
 }
 
 // findRow returns where the first row begins, or where the end of p could be
@@ -114,19 +141,12 @@ func findRow(p []byte) int {
 		if byteClass[w[5]]&byteClass[w[10]]&byteClass[w[15]]&byteClass[w[0]]&isLetter == 0 || letters(w) < window {
 			continue
 		}
-		start := i
-		for start > 0 && byteClass[p[start-1]]&isLetter != 0 {
-			start--
-		}
-		if n := letters(p[start:]); n >= leastRow || start+n == len(p) {
+		start := rowStart(p, i)
+		if n, open := rowLength(p[start:]); n >= leastRow || open {
 			return start
 		}
 	}
-	end := len(p)
-	for end > 0 && byteClass[p[end-1]]&isLetter != 0 {
-		end--
-	}
-	return end
+	return rowStart(p, len(p))
 }
 
 func letters(p []byte) int {
@@ -136,6 +156,13 @@ func letters(p []byte) int {
 		}
 	}
 	return len(p)
+}
+
+// beginBlock is called where a block may begin.
+func (r *rows) beginBlock() {
+	r.state, r.length, r.rows, r.joined = inRow, 0, 0, false
+	r.row = len(r.text)
+	r.sniff.beginBlock()
 }
 
 // begin starts a row in the joined text.
@@ -150,12 +177,12 @@ func (r *rows) grow(b []byte, at int64) {
 	if len(b) == 0 {
 		return
 	}
-	r.length += len(b)
-	if r.packed != nil {
-		r.packed.feed(b)
-	} else if r.rows == 0 && len(r.head) < leastRow {
-		r.sniff(b, at)
+	if r.length == 0 {
+		r.begin(at)
+		r.sniff.beginRow()
 	}
+	r.length += len(b)
+	r.unpack(b, at)
 	if len(b) > 2*rowEnds {
 		r.text = append(append(r.text, b[:rowEnds]...), '\n')
 		r.begin(at + int64(len(b)-rowEnds))
@@ -167,14 +194,24 @@ func (r *rows) grow(b []byte, at int64) {
 	}
 }
 
-// sniff looks at the first characters of a block.
-func (r *rows) sniff(b []byte, at int64) {
-	before := len(r.head)
-	r.head = append(r.head, b[:min(len(b), leastRow-before)]...)
-	if len(r.head) == leastRow && beginsPacked(r.head) && r.w != nil && !r.w.s.shallow {
-		r.packed = newCapture(r.w, r.st, at-int64(before))
-		r.packed.feed(r.head)
-		r.packed.feed(b[len(r.head)-before:])
+// unpack hands what follows the beginning of packed data to whatever opens it.
+func (r *rows) unpack(b []byte, at int64) {
+	if r.packed == nil && r.w != nil && !r.w.s.shallow {
+		n, start, found := r.sniff.more(b, at)
+		if b = b[n:]; !found {
+			return
+		}
+		head := r.sniff.head[start:]
+		r.packed = newCapture(r.w, r.st, r.sniff.at+int64(start))
+		r.packed.feed(head)
+	}
+	if r.packed == nil {
+		return
+	}
+	if r.packed.feed(b); r.packed.done && !r.packed.packed {
+		r.packed.end()
+		r.packed = nil
+		r.sniff.done = true // until the next row
 	}
 }
 
@@ -201,9 +238,11 @@ func (r *rows) gap(p []byte, at int64) int {
 		case byteClass[c]&isGap != 0, c == '+' && !r.broken: // which joins strings in many languages
 			r.broken = r.broken || c == '\n' || c == '\r'
 			r.escape = c == '\\'
+		case r.broken && stringPrefix[c]:
+			r.state, r.odd = inPrefix, append(r.odd[:0], c)
+			return i + 1
 		case byteClass[c]&isLetter != 0 && r.broken:
 			r.state, r.length = inRow, 0
-			r.begin(at + int64(i))
 			return i
 		default:
 			r.endBlock()
@@ -221,10 +260,10 @@ func (r *rows) endBlock() {
 		r.packed.end()
 		r.packed = nil
 	}
-	if r.rows < 2 && r.row == len(r.text) {
+	if r.rows < 2 && !r.joined && r.row == len(r.text) {
 		return
 	}
-	if r.rows < 2 {
+	if r.rows < 2 && !r.joined {
 		r.text = r.text[:r.row]
 	}
 	if len(r.text) > 0 {
@@ -262,7 +301,8 @@ func (r *rows) origin(joined int64) int64 {
 
 // end is the end of the stream.
 func (r *rows) end() {
-	if r.state == inRow {
+	switch r.state {
+	case inRow, inEscape:
 		r.rows++
 	}
 	if r.state != noRow {
