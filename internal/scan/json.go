@@ -68,11 +68,24 @@ func (w *walk) findInField(at jsonPath, text string) {
 		classes = index.Text
 	}
 	w.s.find([]byte(text), classes, func(m match) { w.found.add(hit{m, place{field: at.String()}}) })
+	if len(text) >= leastRow && findRow([]byte(text)) < len(text)-leastRow {
+		w.textOf(at.String(), text)
+	}
 	if w.s.patterns != nil {
 		field := at.String()
 		w.guess(place{field: field}, int64(len(text)), strings.NewReader(text))
 		w.guessed(Place{Field: field}, w.s.patterns.Text(Place{Field: field}, text))
 	}
+}
+
+// textOf makes a stream of a field's text that may be wrapped, or hold packed
+// data.
+func (w *walk) textOf(field, text string) {
+	st := w.open(strings.NewReader(text), 0)
+	defer w.close(st)
+	st.ledger.mark(mark{place: place{field: field}})
+	_ = w.drain(st) // of what is in memory
+	w.total -= int64(len(text))
 }
 
 // bounded fails when more than left bytes are read before it is set again.

@@ -126,6 +126,7 @@ func (l *ledger) placeUpTo(horizon int64) {
 		at := l.markOf(m.offset)
 		if m.under != nil {
 			if at.place.field != finding.FieldCompression { // else it is found again in what is unpacked
+				m.under.inField(at)
 				l.include(strings.TrimSuffix(at.place.path, "!"), m.under)
 			}
 			continue
@@ -147,6 +148,25 @@ func (l *ledger) markOf(offset int64) mark {
 		return mark{} // nobody named it, or it was reported later than lookBack allows
 	}
 	return l.marks[after-1]
+}
+
+// inField names the field of a document that all of this came of. What a field
+// showed already is left out of the document's bytes.
+func (l *hits) inField(at mark) {
+	if at.place.path != "" || at.place.field == "" {
+		return
+	}
+	for key, here := range l.at {
+		if at.named[key.secret] {
+			delete(l.at, key)
+			continue
+		}
+		for i := range here {
+			if here[i].field == "" {
+				here[i].field = at.place.field
+			}
+		}
+	}
 }
 
 // include adds what came of something packed in a file.
