@@ -73,19 +73,37 @@ func (b *builder) add(encoding string, text []byte, multi bool) {
 }
 
 func (b *builder) needle(encoding string, text []byte, multi bool) *needle {
-	if len(text) < MinPattern || b.seen[string(text)] {
+	lines := multi && bytes.ContainsAny(text, "\n")
+	if len(text) < MinPattern || b.seen[string(text)] || lines && isWide(text) {
 		return nil
 	}
 	b.seen[string(text)] = true
 	n := needle{bytes: bytes.Clone(text), class: Long, pattern: b.name(encoding)}
 	switch {
-	case multi && bytes.ContainsAny(text, "\n"):
+	case lines:
 		n.class = Multi
+	case isWide(text):
+		n.class = Wide
 	case len(text) < minLong:
 		n.class = Short
 	}
 	b.needles = append(b.needles, n)
 	return &b.needles[len(b.needles)-1]
+}
+
+// isWide says whether a text is ASCII in UTF-16, and long enough for every
+// reader of blobs to find it as ASCII; what would be for blobs only is left to
+// that. In another text, one byte order has nearly all of the other's bytes.
+func isWide(text []byte) bool {
+	if len(text) < leastWide {
+		return false
+	}
+	for i, c := range text {
+		if c >= 0x80 || (c == 0) != (text[i%2] == 0) || (c == 0) == (text[(i+1)%2] == 0) {
+			return false
+		}
+	}
+	return true
 }
 
 // name returns the one Pattern of the current secret in this encoding.

@@ -4,6 +4,7 @@ package index
 const (
 	MinPattern = 6   // shorter is no pattern: 5 bytes are found by chance in any log
 	minLong    = 8   // shorter is class Short
+	leastWide  = 24  // shorter ASCII in UTF-16 is a pattern like any other
 	MaxPattern = 512 // longer is cut into pieces; it bounds the carry-over of a stream
 )
 
@@ -14,14 +15,16 @@ const (
 	Long  Class = 1 << iota // 8 bytes and more
 	Short                   // 6 and 7 bytes
 	Multi                   // holds line breaks, while its lines are patterns of their own
+	Wide                    // ASCII in UTF-16, of leastWide bytes and more
 
 	// Log is what a log is searched for. Without Multi the masks do not depend
 	// on how the lines arrive.
-	Log = Long | Short
-	// Blob is what any file or stream is searched for.
-	Blob = Long | Multi
+	Log = Long | Short | Wide
+	// Blob is what any file or stream is searched for. Whoever searches UTF-16
+	// made narrow beside it does without Wide.
+	Blob = Long | Multi | Wide
 	// Text is what small texts are searched for: configs, environments, labels.
-	Text = Long | Short | Multi
+	Text = Long | Short | Multi | Wide
 )
 
 // A Pattern says what was found. It holds names only, never bytes of the value.
@@ -69,7 +72,7 @@ func (x *Index) Has(p []byte, want Class) bool {
 }
 
 func (st *state) each(p []byte, want Class, yield func(*needle, int) bool) {
-	if want&(Long|Multi) != 0 && !st.long.each(p, want, yield) {
+	if want&(Long|Multi|Wide) != 0 && !st.long.each(p, want, yield) {
 		return
 	}
 	if want&Short != 0 {

@@ -29,7 +29,7 @@ func built(t *testing.T, s blobs) (root Descriptor, layers []Descriptor) {
 	return s.manifest(config, layers...), layers
 }
 
-func knows(t *testing.T, values ...string) *index.Index {
+func knows(t testing.TB, values ...string) *index.Index {
 	t.Helper()
 	var set secret.Set
 	for i, v := range values {

@@ -25,6 +25,7 @@ type rows struct {
 	st      *stream
 	w       *walk
 	matcher *index.Stream
+	where   func(int64) int64 // the place in st of one in what is seen
 
 	state  rowState
 	length int  // characters of this row, or of this gap
@@ -39,6 +40,7 @@ type rows struct {
 	text   []byte   // rows to match; the last one may grow
 	row    int      // where the last row begins in text
 	total  int64    // bytes matched before text
+	last   byte     // of these, 0 for none
 	starts []rowAt  // of the rows in text, and of some before
 	pos    int64    // in the stream
 	packed *capture // nil: not a packed file
@@ -76,17 +78,17 @@ var byteClass = func() (t [256]byte) {
 	return t
 }()
 
-func newRows(x *index.Index, st *stream) *rows {
-	r := &rows{st: st}
-	r.matcher = x.NewStream(index.Long, func(offset int64, p *index.Pattern) {
-		r.st.ledger.matched(r.origin(offset), p)
-	})
+// newRows makes a view of st, or of what another view makes of it: where tells
+// the place in st then.
+func newRows(x *index.Index, st *stream, where func(int64) int64, found func(int64, *index.Pattern)) *rows {
+	r := &rows{st: st, where: where}
+	r.matcher = x.NewStream(index.Long, func(offset int64, p *index.Pattern) { found(r.origin(offset), p) })
 	return r
 }
 
 func (r *rows) reset(w *walk, depth int) {
 	r.matcher.Reset()
-	*r = rows{st: r.st, w: w, matcher: r.matcher, text: r.text[:0], starts: r.starts[:0], odd: r.odd[:0], sniff: sniffer{head: r.sniff.head[:0]}}
+	*r = rows{st: r.st, w: w, where: r.where, matcher: r.matcher, text: r.text[:0], starts: r.starts[:0], odd: r.odd[:0], sniff: sniffer{head: r.sniff.head[:0]}}
 }
 
 // see takes the next bytes of the stream.
@@ -202,7 +204,7 @@ func (r *rows) unpack(b []byte, at int64) {
 			return
 		}
 		head := r.sniff.head[start:]
-		r.packed = newCapture(r.w, r.st, r.sniff.at+int64(start))
+		r.packed = newCapture(r.w, r.st, r.where(r.sniff.at+int64(start)))
 		r.packed.feed(head)
 	}
 	if r.packed == nil {
@@ -260,13 +262,14 @@ func (r *rows) endBlock() {
 		r.packed.end()
 		r.packed = nil
 	}
-	if r.rows < 2 && !r.joined && r.row == len(r.text) {
-		return
-	}
 	if r.rows < 2 && !r.joined {
 		r.text = r.text[:r.row]
 	}
+	last := r.last // of it may be matched already
 	if len(r.text) > 0 {
+		last = r.text[len(r.text)-1]
+	}
+	if last != '\n' && last != 0 {
 		r.text = append(r.text, '\n')
 	}
 }
@@ -278,6 +281,7 @@ func (r *rows) flush() {
 	}
 	_, _ = r.matcher.Write(r.text)
 	r.total += int64(len(r.text))
+	r.last = r.text[len(r.text)-1]
 	r.text, r.row = r.text[:0], 0
 	// A match that ends later begins at most one pattern before here.
 	keep := 0

@@ -19,6 +19,7 @@ type stream struct {
 	ledger  *ledger
 	matcher *index.Stream
 	rows    *rows
+	narrow  *narrow
 	depth   int
 }
 
@@ -57,19 +58,23 @@ func (w *walk) open(r io.Reader, depth int) *stream {
 	st.ledger.reset(w.found)
 	st.matcher.Reset()
 	st.rows.reset(w, depth)
+	st.narrow.reset(w, depth)
 	st.depth = depth
 	return st
 }
 
 func (s *Scanner) newStream() *stream {
 	st := &stream{ledger: newLedger(nil)}
-	st.matcher = s.index.NewStream(index.Blob, func(offset int64, p *index.Pattern) { st.ledger.matched(offset, p) })
-	st.rows = newRows(s.index, st)
+	found := func(offset int64, p *index.Pattern) { st.ledger.matched(offset, p) }
+	st.matcher = s.index.NewStream(index.Blob&^index.Wide, found) // which narrow finds
+	st.rows = newRows(s.index, st, func(offset int64) int64 { return offset }, found)
+	st.narrow = newNarrow(s.index, st, found)
 	st.src = newSource(nil, func(chunk []byte) {
 		st.ledger.settle()
 		st.ledger.total += int64(len(chunk))
 		_, _ = st.matcher.Write(chunk)
 		st.rows.see(chunk)
+		st.narrow.see(chunk)
 	})
 	st.src.cut = s.cut
 	return st
@@ -81,6 +86,7 @@ func (w *walk) drain(st *stream) error {
 	st.ledger.horizon = math.MaxInt64
 	err := st.src.drain()
 	st.rows.end()
+	st.narrow.end()
 	st.ledger.finish()
 	w.total += st.src.total
 	return err
@@ -89,6 +95,7 @@ func (w *walk) drain(st *stream) error {
 func (w *walk) close(st *stream) {
 	_ = st.matcher.Close()
 	st.rows.close()
+	st.narrow.close()
 	st.src.r = nil // its decoder may hold a large window
 	w.idle = append(w.idle, st)
 }

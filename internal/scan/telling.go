@@ -19,6 +19,9 @@ func mostTelling(here []hit) []hit {
 }
 
 func telling(encoding string) int {
+	for _, wide := range []string{"utf-16le-", "utf-16be-"} {
+		encoding = strings.TrimPrefix(encoding, wide)
+	}
 	switch {
 	case strings.HasSuffix(encoding, "-part"):
 		return 0
