@@ -48,6 +48,9 @@ func (b *builder) secret(id, origin, mask string, value []byte) {
 	encodings(v, func(name string, text []byte) { b.add(name, text, multi) })
 	if bytes.ContainsAny(v, "\n") {
 		joins(v, func(name string, text []byte) { b.add(name, text, multi) })
+		for _, other := range lineBreaks(v) {
+			encodings(other, func(name string, text []byte) { b.add(name, text, multi) })
+		}
 	}
 	b.parts(v)
 	b.lastRow(v)

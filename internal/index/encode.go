@@ -94,6 +94,18 @@ func utf16Forms(v []byte) (little, big []byte) {
 	return little, big
 }
 
+// lineBreaks is v with the line breaks of Unix and with those of Windows, other
+// than v itself: each encoding of the whole has its own bytes for them.
+func lineBreaks(v []byte) (others [][]byte) {
+	unix := bytes.ReplaceAll(v, []byte("\r\n"), []byte("\n"))
+	for _, text := range [][]byte{unix, bytes.ReplaceAll(unix, []byte("\n"), []byte("\r\n"))} {
+		if !bytes.Equal(text, v) {
+			others = append(others, text)
+		}
+	}
+	return others
+}
+
 // joins emits the forms of a value of several lines in which its line breaks
 // are written otherwise or left out, as happens to keys in PEM.
 func joins(v []byte, emit func(name string, text []byte)) {
