@@ -178,11 +178,15 @@ func (p jsonPath) String() string {
 func (p jsonPath) isFree() bool {
 	for i, step := range p {
 		switch step.key {
-		case "annotations", "history", "container_config":
+		case "annotations", "history", "container_config", "platform", "args": // of the build, in its provenance
 			return true
 		case "config": // of an image config, or the descriptor of one in a manifest
-			return i+1 == len(p) || !slices.Contains([]string{"mediaType", "digest", "size"}, p[i+1].key)
+			return i+1 == len(p) || !slices.Contains(ruled, p[i+1].key)
 		}
 	}
-	return false
+	return len(p) == 1 && p[0].object && !slices.Contains(ruled, p[0].key) // author, comment, os.version
 }
+
+// ruled are the members of a document whose text follows from its content, or
+// from a specification.
+var ruled = []string{"mediaType", "artifactType", "digest", "size", "id", "parent", "created"}
