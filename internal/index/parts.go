@@ -142,6 +142,7 @@ func opaque(v []byte) []bool {
 			}
 		}
 	}
+	closeGaps(v, open)
 	for i := 0; i < len(v); i++ {
 		if i == 0 || v[i-1] == '\n' {
 			for k := i; k < min(i+publicHead(v[i:]), len(v)); k++ {
@@ -153,39 +154,6 @@ func opaque(v []byte) []bool {
 		open[i] = open[i] && !public
 	}
 	return open
-}
-
-// telling says whether a window looks random: characters of base64 and its
-// relatives only, half of them different, and the kind (upper case, lower case,
-// digit) changing often. Words, host names and versions are not like that.
-func telling(w []byte) bool {
-	var seen [256]bool
-	distinct, digits, changes, uppers := 0, 0, 0, false
-	last := byte(0)
-	for _, c := range w {
-		kind := byte(0)
-		switch {
-		case c >= 'a' && c <= 'z':
-			kind = 'a'
-		case c >= 'A' && c <= 'Z':
-			kind = 'A'
-			uppers = uppers || last == 'A'
-		case c >= '0' && c <= '9':
-			kind = '0'
-			digits++
-		case strings.IndexByte("+/_=-", c) < 0:
-			return false
-		}
-		if kind != 0 && last != 0 && kind != last {
-			changes++
-		}
-		if !seen[c] {
-			seen[c] = true
-			distinct++
-		}
-		last = kind
-	}
-	return 2*distinct >= len(w) && 4*changes >= len(w) && (digits >= 2 || digits > 0 && uppers || uppers && 3*changes >= len(w))
 }
 
 // publicHead is the number of bytes that v shares with others of its kind.
