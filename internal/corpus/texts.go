@@ -126,6 +126,15 @@ var texts = []text{
 	{name: "percent, lower case", file: "access.log", write: around("GET /?pw=", lowerPercent, "&x=1\n")},
 	{name: "percent, each character", file: "access.log", write: around("GET /?pw=", each("%%%02X"), "&x=1\n")},
 	{name: "UTF-16, little endian", file: "registry.reg", write: around("\xff\xfe", func(s string) string { return string(wide("pw="+s+"\r\n", binary.LittleEndian)) }, "")},
+	{name: "UTF-16 with CRLF, as PowerShell writes it", file: "copy.pem", write: around("\xff\xfe", func(s string) string {
+		return string(wide("pw:\r\n"+strings.ReplaceAll(s, "\n", "\r\n"), binary.LittleEndian))
+	}, "")},
+	{name: "UTF-16 of base64 in rows", file: "cert.txt", write: func(r *rand.Rand, v string) string {
+		return "\xff\xfe" + string(wide(wrapped(64, "\r\n")(r, v), binary.LittleEndian))
+	}},
+	{name: "base64 in rows of bytes in Python", file: "blob.py", write: func(r *rand.Rand, v string) string {
+		return "blob = (b\"" + rows(b64([]byte(words(r, 21)+v+words(r, 20))), 76, "\"\n        b\"") + "\")\n"
+	}},
 	{name: "UTF-16, big endian", file: "registry.reg", write: around("\xfe\xff", func(s string) string { return string(wide("pw="+s+"\r\n", binary.BigEndian)) }, "")},
 	{name: "basic auth", file: "request.http", single: true, write: around("Authorization: Basic ", func(s string) string { return b64([]byte("deploy:" + s)) }, "\r\n")},
 	{name: "Docker's auth", dir: "root/.docker", file: "config.json", single: true,
