@@ -133,3 +133,27 @@ func TestTooDeepInBase64(t *testing.T) {
 		}
 	}
 }
+
+// FuzzRows: whatever text comes, in whatever pieces, nothing panics, and nothing
+// is found outside of it.
+func FuzzRows(f *testing.F) {
+	packed := b64(gz(f, noisy()))
+	f.Add([]byte(`{"d":"y:\n`+strings.ReplaceAll(packed, "/", `\/`)+`"}`), 7)
+	f.Add([]byte("x = (b\""+wrap(packed, 76, "\"\n     b\"")+"\")"), 1)
+	f.Add([]byte("GET /?d%3D"+strings.NewReplacer("+", "%2B", "/", "%252F").Replace(packed)), 64)
+	f.Add([]byte(wrap(b64(tarOf(f, file("a.gz", string(gz(f, noisy()))))), 76, "&#43;\r\n")), 0)
+	idx := testIndex()
+	f.Fuzz(func(t *testing.T, text []byte, cut int) {
+		sc := New(Options{Index: idx})
+		sc.cut = max(0, cut&0xfff)
+		rec := sc.inspect("", bytes.NewReader(tarOf(t, file("f", string(text)))))
+		if len(rec.unread) > 0 {
+			t.Fatalf("not read: %v", rec.unread)
+		}
+		for _, h := range rec.hits {
+			if h.offset < 0 || h.path == "f" && h.field == "" && h.offset >= int64(len(text)) {
+				t.Errorf("%s at %d of %d", h.Encoding, h.offset, len(text))
+			}
+		}
+	})
+}
