@@ -64,8 +64,8 @@ var packings = []struct {
 	{nested.Gzip, "!", true, func(b []byte) ([]byte, error) {
 		return through(b, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriterLevel(w, gzip.StatelessCompression) })
 	}},
-	{nested.Zlib, "!", false, zlibbed},
-	{nested.Bzip2, "!", false, func(b []byte) ([]byte, error) { return canary.Bzip2(b), nil }},
+	{nested.Zlib, "!", true, zlibbed},
+	{nested.Bzip2, "!", true, func(b []byte) ([]byte, error) { return canary.Bzip2(b), nil }},
 	{nested.Xz, "!", true, func(b []byte) ([]byte, error) {
 		return through(b, func(w io.Writer) (io.WriteCloser, error) {
 			return xz.WriterConfig{DictCap: lzma.MinDictCap}.NewWriter(w)
@@ -76,7 +76,7 @@ var packings = []struct {
 			return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstd.MinWindowSize), zstd.WithEncoderConcurrency(1))
 		})
 	}},
-	{nested.Tar, "!/canary", false, func(b []byte) ([]byte, error) {
+	{nested.Tar, "!/canary", true, func(b []byte) ([]byte, error) {
 		return tarred([]sample{{header: tar.Header{Typeflag: tar.TypeReg, Name: "canary"}, data: b}})
 	}},
 	{nested.Zip, "!/canary", true, zipped},
