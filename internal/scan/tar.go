@@ -2,6 +2,7 @@ package scan
 
 import (
 	"archive/tar"
+	"fmt"
 	"io"
 	"strings"
 
@@ -45,16 +46,35 @@ func (w *walk) walkTar(st *stream, r positioned, archive string, depth int) erro
 			w.guessName(h, name)
 		}
 		l.mark(mark{header, place{name, finding.FieldHeader}, named})
-		l.mark(mark{start: data, place: place{path: name}})
-		if header = -1; !isSparse(h) {
-			header = data + (dataSize(h)+tarBlock-1)/tarBlock*tarBlock
-		}
-		if h.Typeflag == tar.TypeReg && h.Size > 0 && !isSparse(h) {
-			w.look(part{st, name, data, h.Size, tr}, depth)
+		switch size := dataSize(h); {
+		case isSparse(h):
+			header = -1
+			l.mark(mark{start: data, place: place{name, finding.FieldCompression}})
+			w.expand(name, tr, r, depth)
+		default:
+			header = data + (size+tarBlock-1)/tarBlock*tarBlock
+			l.mark(mark{start: data, place: place{path: name}})
+			if size > 0 {
+				w.look(part{st, name, data, size, tr}, depth)
+			}
 		}
 		if w.stopped(depth) {
 			return nil
 		}
+	}
+}
+
+// expand looks into a sparse file. The stream has its data without the holes, and
+// maybe a list of them, while what is packed in it is found only with them: so it
+// is a stream of its own, bounded like everything that comes out larger than it
+// went in.
+func (w *walk) expand(name string, content io.Reader, r positioned, depth int) {
+	if w.spent {
+		w.found.unread.add(name, errSpent)
+		return
+	}
+	if err := w.unpack(name, w.budget.Meter(content, r.pos), depth); err != nil {
+		w.fail(name, fmt.Errorf("reading a sparse file: %w", err))
 	}
 }
 

@@ -58,6 +58,8 @@ func (s *Scanner) newWalk(found *hits) *walk {
 	return &walk{s: s, found: found, effort: e}
 }
 
+const errSpent = "the budget for nested data was spent before"
+
 // look opens a part if it is packed, and searches what is only looked for in
 // whole files.
 func (w *walk) look(p part, depth int) {
@@ -75,7 +77,7 @@ func (w *walk) look(p part, depth int) {
 	case w.s.shallow:
 		return
 	case w.spent:
-		w.found.unread.add(p.path, "the budget for nested data was spent before")
+		w.found.unread.add(p.path, errSpent)
 		return
 	}
 	err := w.budget.Deeper(depth)
