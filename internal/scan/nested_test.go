@@ -13,6 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zlib"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/scan/nested"
@@ -53,6 +54,17 @@ func rawZip(t testing.TB, method uint16, name string, packed []byte, size int) [
 func xzOf(t testing.TB, b []byte) []byte {
 	var out bytes.Buffer
 	w, err := xz.NewWriter(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Write(b)
+	_ = w.Close()
+	return out.Bytes()
+}
+
+func lzmaOf(t testing.TB, b []byte) []byte {
+	var out bytes.Buffer
+	w, err := lzma.NewWriter(&out)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,6 +141,9 @@ func wrap(text string, width int, eol string) string {
 
 func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
+// skippable is a frame of zstd that decoders skip.
+const skippable = "\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"
+
 type form struct{ name, file, content, path, encoding string }
 
 // nestedForms plants the password in each kind of nested data, in a file whose
@@ -156,6 +171,10 @@ func nestedForms(t testing.TB) []form {
 		{"xz", "a.xz", string(xzOf(t, []byte(pad+pw))), "a.xz!", "raw"},
 		{"xz, two streams", "a.xz", string(xzOf(t, []byte(pad))) + "\x00\x00\x00\x00" + string(xzOf(t, []byte(pad+pw))), "a.xz!", "raw"},
 		{"zstd", "a.zst", string(zst(t, []byte(pad+pw))), "a.zst!", "raw"},
+		{"zstd, behind a frame to skip", "a.zst", skippable + string(zst(t, []byte(pad+pw))), "a.zst!", "raw"},
+		{"zstd, two frames and one to skip", "a.zst", string(zst(t, []byte(pad))) + skippable + string(zst(t, []byte(pad+pw))), "a.zst!", "raw"},
+		{"lzma", "a.lzma", string(lzmaOf(t, []byte(pad+pw))), "a.lzma!", "raw"},
+		{"deb with lzma", "a.deb", string(arOf("debian-binary", "2.0\n", "data.tar.lzma", string(lzmaOf(t, []byte(inner))))), "a.deb!/data.tar.lzma!/etc/pw", "raw"},
 		{"tar", "a.tar", inner, "a.tar!/etc/pw", "raw"},
 		{"tar.gz", "a.tgz", layer, "a.tgz!/etc/pw", "raw"},
 		{"tar.xz", "a.txz", string(xzOf(t, []byte(inner))), "a.txz!/etc/pw", "raw"},
@@ -347,6 +366,33 @@ func TestBombs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWindows: a decoder that would take more memory than it may have is a bound
+// that was hit, and says nothing of the files beside it.
+func TestWindows(t *testing.T) {
+	for name, content := range map[string]string{
+		"zstd":               "\x28\xb5\x2f\xfd\x00\x88\x29\x00\x00hello",
+		"zstd, second frame": string(zst(t, []byte("x"))) + "\x28\xb5\x2f\xfd\x00\x88\x29\x00\x00hello",
+		"xz":                 "\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x28\x00\x00\x00\x74\x2f\xe5\xa3",
+		"lzma":               "\x5d\x00\x00\x00\x08\xff\xff\xff\xff\xff\xff\xff\xff\x00hello",
+	} {
+		s := blobs{}
+		beside := file("pw.gz", string(gz(t, []byte(strings.Repeat("some text that compresses well\n", 40)+password))))
+		for allowed, want := range map[string]finding.Verdict{"": finding.Incomplete, "in.tar/bad": finding.Incomplete, "**/in.tar!/bad": finding.Clean, "in.tar": finding.Clean} {
+			for _, layer := range [][]byte{tarOf(t, file("in.tar", string(tarOf(t, file("bad", content))))), tarOf(t, file("in.tar", string(tarOf(t, file("bad", content), beside))))} {
+				sc := New(Options{Index: testIndex(), AllowUnread: []string{allowed}})
+				rep, err := sc.Report(t.Context(), s.manifest(object{}, s.put(ociLayer, layer)), s.open)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if rep.Verdict != want {
+					t.Errorf("%s, %q allowed: got %s, %+v", name, allowed, rep.Verdict, rep.Coverage)
+				}
+				want = finding.Leaked // what is beside it
+			}
+		}
 	}
 }
 

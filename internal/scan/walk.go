@@ -218,6 +218,9 @@ func (w *walk) fail(path string, err error) {
 		if !w.stop { // the parts that it lies in fail for the same reason
 			w.found.unread.add(path, over.Reason)
 		}
+		if over.Alone {
+			return
+		}
 		w.stop, w.spent = true, w.spent || over.Total
 		return
 	}

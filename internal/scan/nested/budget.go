@@ -30,6 +30,7 @@ const (
 type Exceeded struct {
 	Reason string
 	Total  bool // nothing more of this blob can be unpacked
+	Alone  bool // it is about this one part, and says nothing of those beside it
 }
 
 func (e *Exceeded) Error() string { return e.Reason }

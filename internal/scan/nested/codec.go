@@ -40,8 +40,10 @@ func (d *Decoders) Open(f Format, r *Reader, b *Budget) (io.Reader, error) {
 		return bzip2.NewReader(r.Reader), nil
 	case Xz:
 		return &xzReader{r: r, b: b, held: b.Held()}, nil
+	case Lzma:
+		return openLzma(r, b)
 	case Zstd:
-		return d.openZstd(r, b)
+		return &zstdReader{r: r, d: d, b: b, held: b.Held()}, nil
 	}
 	return nil, fmt.Errorf("opening %s: %w", f, ErrUnsupported)
 }
@@ -98,33 +100,4 @@ func (d *Decoders) openFlate(r *Reader) (io.Reader, error) {
 		return d.flate, nil
 	}
 	return d.flate, d.flate.(flate.Resetter).Reset(r.Reader, nil)
-}
-
-func (d *Decoders) openZstd(r *Reader, b *Budget) (_ io.Reader, err error) {
-	start, _ := r.Peek(zstd.HeaderMaxSize)
-	var h zstd.Header
-	if err := h.Decode(start); err == nil && h.WindowSize > maxWindow {
-		return nil, fmt.Errorf("a window of %d bytes: %w", h.WindowSize, ErrUnsupported)
-	} else if err == nil && h.WindowSize > Large {
-		if err := b.Spend(int64(h.WindowSize)); err != nil {
-			return nil, err
-		}
-		if err := b.reserve(int64(h.WindowSize)); err != nil {
-			return nil, err
-		}
-		d.drop() // nor keep the large buffer of the next one
-		defer func() { d.zstd = nil }()
-	}
-	if d.zstd == nil {
-		d.zstd, err = zstd.NewReader(r.Reader, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		return d.zstd, err
-	}
-	return d.zstd, d.zstd.Reset(r.Reader)
-}
-
-func (d *Decoders) drop() {
-	if d.zstd != nil {
-		d.zstd.Close()
-		d.zstd = nil
-	}
 }

@@ -24,6 +24,7 @@ const (
 	Zlib  Format = "zlib"
 	Bzip2 Format = "bzip2"
 	Xz    Format = "xz"
+	Lzma  Format = "lzma"
 	Zstd  Format = "zstd"
 	Tar   Format = "tar"  // told by IsTar; read by archive/tar
 	Zip   Format = "zip"  // jar, whl, apk, docx, …
@@ -49,7 +50,6 @@ var magics = []struct {
 	format Format
 }{
 	{"\xfd7zXZ\x00", Xz},
-	{"\x28\xb5\x2f\xfd", Zstd},
 	{"PK\x03\x04", Zip},
 	{"PK\x07\x08PK\x03\x04", Zip}, // the first part of one that was to be split
 	{"!<arch>\n", Ar},
@@ -87,6 +87,10 @@ func Detect(start []byte, path string) Format {
 		return Gzip
 	case isBzip2(start):
 		return Bzip2
+	case isZstd(start):
+		return Zstd
+	case isLzma(start):
+		return Lzma
 	case (start[0] == 0x78 || strings.Contains(path, ".git/objects/")) && isZlib(start):
 		return Zlib
 	case IsTar(start):
@@ -126,7 +130,7 @@ func isZlib(b []byte) bool {
 // Compressed says whether the format packs one stream, rather than many files.
 func (f Format) Compressed() bool {
 	switch f {
-	case Gzip, Zlib, Bzip2, Xz, Zstd:
+	case Gzip, Zlib, Bzip2, Xz, Lzma, Zstd:
 		return true
 	}
 	return false

@@ -16,7 +16,7 @@ func FuzzOpen(f *testing.F) {
 	for _, seed := range seeds(f) {
 		f.Add(seed)
 	}
-	formats := []Format{Gzip, Zlib, Bzip2, Xz, Zstd, Zip, Ar, Cpio, Rpm, Pack}
+	formats := []Format{Gzip, Zlib, Bzip2, Xz, Lzma, Zstd, Zip, Ar, Cpio, Rpm, Pack}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		limits := Limits{Free: 1 << 20, Ratio: 20, Bytes: 8 << 20}
 		var d Decoders
@@ -97,6 +97,13 @@ func TestDetect(t *testing.T) {
 		{"BZhello wo", "", None},
 		{"PK\x03\x04", "", Zip},
 		{"PACK\x00\x00\x00\x02", "", Pack},
+		{"\x28\xb5\x2f\xfd", "", Zstd},
+		{"\x5f\x2a\x4d\x18\x04\x00\x00\x00", "", Zstd},
+		{"\x60\x2a\x4d\x18\x04\x00\x00\x00", "", None},
+		{"\x5d\x00\x00\x80\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00", "", Lzma},
+		{"\x5d\x00\x00\xc0\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00", "", Lzma},
+		{"\x5d\x00\x00\xa0\x00\x05\x00\x00\x00\x00\x00\x00\x00\x00", "", None},
+		{"\x5d\x00\x00\x80\x00\x05\x00\x00\x00\x00\x00\x00\x01\x00", "", None},
 		{"", "", None},
 		{"abc", "", None},
 	}
@@ -107,14 +114,18 @@ func TestDetect(t *testing.T) {
 	}
 }
 
-// TestWindow: a header that asks for much memory gets none.
+// TestWindow: a header that asks for much memory gets none, and that is a bound
+// which was hit.
 func TestWindow(t *testing.T) {
 	for name, h := range map[string]struct {
 		format Format
 		b      string
 	}{
-		"xz with 4 GiB":   {Xz, "\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x28\x00\x00\x00\x74\x2f\xe5\xa3"},
-		"zstd with 2 GiB": {Zstd, "\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hello"},
+		"xz with 4 GiB":                 {Xz, "\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x28\x00\x00\x00\x74\x2f\xe5\xa3"},
+		"zstd with 2 GiB":               {Zstd, "\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hello"},
+		"zstd with 2 GiB, second frame": {Zstd, "\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hello"},
+		"zstd of 2 GiB in one segment":  {Zstd, "\x28\xb5\x2f\xfd\xa0\x00\x00\x00\x80\x29\x00\x00hello"},
+		"lzma with 2 GiB":               {Lzma, "\x5d\x00\x00\x00\x80\xff\xff\xff\xff\xff\xff\xff\xffhello"},
 	} {
 		var d Decoders
 		r := NewReader(bytes.NewReader([]byte(h.b)), 4096)
@@ -122,7 +133,7 @@ func TestWindow(t *testing.T) {
 		if err == nil {
 			_, err = c.Read(make([]byte, 10))
 		}
-		if !errors.Is(err, ErrUnsupported) {
+		if over, ok := errors.AsType[*Exceeded](err); !ok || over.Total {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -69,7 +69,7 @@ func (x *xzReader) next() error {
 		return err
 	}
 	if window > maxWindow {
-		return fmt.Errorf("a dictionary of %d bytes: %w", window, ErrUnsupported)
+		return tooLarge("a dictionary", uint64(window))
 	}
 	if err := x.b.Spend(price(window)); err != nil {
 		return err
