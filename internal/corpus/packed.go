@@ -61,6 +61,7 @@ var packed = []packing{
 	{"zip in zip", "app.war", packs(inZip("app.properties", zip.Deflate), inZip("WEB-INF/lib/app.jar", zip.Deflate))},
 	{"stored zip in zip", "app.war", packs(inZip("app.properties", zip.Deflate), inZip("WEB-INF/lib/app.jar", zip.Store))},
 	{"tar.gz in zip", "all.zip", packs(inTar("etc/app.conf"), gz, inZip("backup.tar.gz", zip.Deflate))},
+	{"gzip stored in a zip that is written to a pipe", "all.zip", packs(gz, inZip("dump.sql.gz", zip.Store))},
 	{"docker save, layers as they are", "image.tar", packs(inTar("etc/app.conf"), inTar("0123/layer.tar"))},
 	{"docker save, gzip", "image.tar", packs(inTar("etc/app.conf"), gz, inTar("blobs/sha256/0123"))},
 	{"docker save | gzip", "image.tar.gz", packs(inTar("etc/app.conf"), inTar("0123/layer.tar"), gz)},

@@ -2,7 +2,6 @@ package nested
 
 import (
 	"bufio"
-	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +36,7 @@ func (d *Decoders) Open(f Format, r *Reader, b *Budget) (io.Reader, error) {
 	case Zlib:
 		return d.openZlib(r)
 	case Bzip2:
-		return bzip2.NewReader(r.Reader), nil
+		return openBzip2(r), nil
 	case Xz:
 		return &xzReader{r: r, b: b, held: b.Held()}, nil
 	case Lzma:

@@ -31,7 +31,7 @@ func (b *Budget) reserve(window int64) error {
 		return nil
 	}
 	if b.held+window > maxWindow {
-		return &Exceeded{Reason: fmt.Sprintf("packed data within packed data that take more than %d bytes to unpack", maxWindow)}
+		return &Exceeded{Reason: fmt.Sprintf("packed data within packed data that take more than %d bytes to unpack", maxWindow), Alone: true}
 	}
 	if b.held == 0 && b.limits.Memory != nil {
 		select {

@@ -2,9 +2,11 @@ package nested
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // A zipArchive reads the entries of a zip file by their local headers
@@ -17,13 +19,14 @@ type zipArchive struct {
 	b *Budget
 
 	end     int64     // where the entry's data ends; -1 if it does not say
-	content io.Reader // of an entry that ends where its compression does
+	content io.Reader // of an entry that ends where its compression does, or where its size is told
 	wide    bool      // its sizes take 8 bytes
 }
 
 const (
 	zipLocal   = "PK\x03\x04"
 	zipDesc    = "PK\x07\x08"
+	zipCentral = "PK\x01\x02"
 	zipHeader  = 30 // bytes
 	zipStored  = 0
 	zipDeflate = 8
@@ -40,7 +43,7 @@ func (z *zipArchive) Next() (*Entry, error) {
 		_ = z.r.skip(4)
 	}
 	next, err := z.r.Peek(zipHeader)
-	if len(next) < 4 || string(next[:2]) == "PK" && string(next[:4]) != zipLocal {
+	if len(next) < 4 || isZipEnd(next) {
 		return nil, io.EOF // the directory, which is searched as it is
 	}
 	if string(next[:4]) != zipLocal {
@@ -50,6 +53,18 @@ func (z *zipArchive) Next() (*Entry, error) {
 		return nil, unexpected(err)
 	}
 	return z.entry(bytes.Clone(next))
+}
+
+// isZipEnd says whether a part of the directory begins here (4.3.11 to 4.3.16).
+func isZipEnd(b []byte) bool {
+	if len(b) < 4 || string(b[:2]) != "PK" {
+		return false
+	}
+	switch string(b[2:4]) {
+	case "\x01\x02", "\x05\x05", "\x05\x06", "\x06\x06", "\x06\x07", "\x06\x08":
+		return true
+	}
+	return false
 }
 
 func (z *zipArchive) entry(h []byte) (*Entry, error) {
@@ -96,8 +111,15 @@ func (z *zipArchive) open(e *Entry, flags, method uint16, packed int64) {
 		if packed > 0 {
 			e.Content = io.LimitReader(z.r, packed)
 		}
-	case method == zipStored: // a folder, or a file whose end nobody can tell
-	case zipMethods[method] != None && z.end >= 0:
+	case method == zipStored:
+		stored := &storedReader{r: z.r, folder: strings.HasSuffix(e.Name, "/")}
+		e.Content, z.content = stored, stored
+	case zipMethods[method] != None && z.end < 0:
+		e.Packed = true
+		if e.Content, e.Err = z.d.Open(zipMethods[method], z.r, z.b); e.Err == nil {
+			z.content = e.Content
+		}
+	case zipMethods[method] != None:
 		e.Packed = true
 		e.Content, e.Err = z.d.Open(zipMethods[method], NewReader(io.LimitReader(z.r, packed), 16<<10), z.b)
 	default:
@@ -116,7 +138,11 @@ func (z *zipArchive) finish() error {
 		}
 		return z.r.skipTo(end)
 	case end < 0 && content != nil:
-		if _, err := io.Copy(io.Discard, content); err != nil {
+		_, err := io.Copy(io.Discard, content)
+		if stored, ok := content.(*storedReader); ok {
+			return cmp.Or(err, z.r.skip(int64(stored.skip)))
+		}
+		if err != nil {
 			return nil // Next looks for the next header
 		}
 		return z.descriptor()
