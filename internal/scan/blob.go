@@ -172,7 +172,7 @@ func (s *Scanner) content(rec *record, r io.Reader, found *hits) error {
 	switch format := nested.Detect(start, ""); {
 	case format == nested.Tar:
 		rec.kind = kindTar
-		walk = w.walkTar(st, src, "", 0)
+		walk = w.walkLayer(st, src)
 	case isJSON(start):
 		rec.kind, walk = kindJSON, w.walkJSON(st)
 		if _, bound := errors.AsType[boundError](walk); walk != nil && !bound {

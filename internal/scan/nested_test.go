@@ -22,6 +22,9 @@ import (
 // bzipped is the password in bzip2, which Go does not write.
 const bzipped = "QlpoOTFBWSZTWXMXE0sAAAjbgAAQAgKAggAQMkT8oCAAMUwmmgNMQoGhpoaep6iwQuVO1c114Bx4Es2Mp8XckU4UJBzFxNLA"
 
+// bzippedNothing is a text without it.
+const bzippedNothing = "QlpoOTFBWSZTWRbgw4YAAAbRgAAQQAAC4ZwAIAAxANNNBA0NGksa0ce1BIWcUeLuSKcKEgLcGHDA"
+
 func zipOf(t testing.TB, method uint16, files ...string) []byte {
 	var out bytes.Buffer
 	w := zip.NewWriter(&out)
@@ -105,6 +108,14 @@ func cpioOf(files ...string) []byte {
 	return out.Bytes()
 }
 
+func odcOf(files ...string) string {
+	var out strings.Builder
+	for i := 0; i < len(files); i += 2 {
+		fmt.Fprintf(&out, "070707%06o%06o%06o%06o%06o%06o%06o%011o%06o%011o%s\x00%s", 0, i, 0o100644, 0, 0, 1, 0, 0, len(files[i])+1, len(files[i+1]), files[i], files[i+1])
+	}
+	return out.String()
+}
+
 func rpmOf(payload []byte) []byte {
 	out := append([]byte("\xed\xab\xee\xdb"), make([]byte, 92)...)
 	header := func(size int) {
@@ -158,12 +169,20 @@ func nestedForms(t testing.TB) []form {
 	if err != nil {
 		t.Fatal(err)
 	}
+	bz0, err := base64.StdEncoding.DecodeString(bzippedNothing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := string(cpioOf("kernel/x86/microcode/GenuineIntel.bin", "x", "TRAILER!!!", "")) + strings.Repeat("\x00", 512)
 	helm := b64(gz(t, []byte(pad+pw)))
 	layer := string(gz(t, []byte(inner)))
 	return []form{
 		{"gzip", "a.gz", string(gz(t, []byte(pad+pw))), "a.gz!", "raw"},
 		{"gzip without a suffix", "a", string(gz(t, []byte(pad+pw))), "a!", "raw"},
 		{"gzip, second member", "a.gz", string(gz(t, []byte(pad))) + string(gz(t, []byte(pad+pw))), "a.gz!", "raw"},
+		{"gzip behind gzip and zeros", "a.gz", string(gz(t, []byte(pad))) + strings.Repeat("\x00", 519) + string(gz(t, []byte(pad+pw))), "a.gz!", "raw"},
+		{"gzip behind xz", "a.xz", string(xzOf(t, []byte(pad))) + string(gz(t, []byte(pad+pw))), "a.xz!", "raw"},
+		{"gzip behind bzip2", "a", string(bz0) + string(gz(t, []byte(pad+pw))), "a!", "raw"},
 		{"zlib", "a.z", string(zlibOf([]byte(pad + pw))), "a.z!", "raw"},
 		{"git object", "r/.git/objects/ab/cd", git, "r/.git/objects/ab/cd!", "raw"},
 		{"git pack", "r/.git/objects/pack/pack-1.pack", string(packOf(pad, pad+pw)), "", "raw"},
@@ -176,6 +195,8 @@ func nestedForms(t testing.TB) []form {
 		{"lzma", "a.lzma", string(lzmaOf(t, []byte(pad+pw))), "a.lzma!", "raw"},
 		{"deb with lzma", "a.deb", string(arOf("debian-binary", "2.0\n", "data.tar.lzma", string(lzmaOf(t, []byte(inner))))), "a.deb!/data.tar.lzma!/etc/pw", "raw"},
 		{"tar", "a.tar", inner, "a.tar!/etc/pw", "raw"},
+		{"tar behind tar", "a.tar", string(tarOf(t, file("etc/x", pad))) + string(tarOf(t, file("etc/pw.gz", string(gz(t, []byte(pad+pw)))))), "a.tar!/etc/pw.gz!", "raw"},
+		{"tar.gz behind tar", "a.tar", string(tarOf(t, file("etc/x", pad))) + layer, "a.tar!/etc/pw", "raw"},
 		{"tar.gz", "a.tgz", layer, "a.tgz!/etc/pw", "raw"},
 		{"tar.xz", "a.txz", string(xzOf(t, []byte(inner))), "a.txz!/etc/pw", "raw"},
 		{"zip", "a.zip", deflated, "a.zip!/META-INF/x", "raw"},
@@ -184,6 +205,10 @@ func nestedForms(t testing.TB) []form {
 		{"zip with xz", "a.zip", string(rawZip(t, 95, "x/y", xzOf(t, []byte(pad+pw)), len(pad+pw))), "a.zip!/x/y", "raw"},
 		{"zip with bzip2", "a.zip", string(rawZip(t, 12, "x/y", bz, len(pw))), "a.zip!/x/y", "raw"},
 		{"zip, stored, with a descriptor", "a.zip", string(zipOf(t, zip.Store, "x/y", pw, "z", pw)), "", "raw"},
+		{"zip behind zip", "a.zip", string(zipOf(t, zip.Deflate, "a.txt", pad)) + deflated, "a.zip!/META-INF/x", "raw"},
+		{"zip behind an empty one", "a.zip", string(zipOf(t, zip.Deflate)) + deflated, "a.zip!/META-INF/x", "raw"},
+		{"tar.gz behind zip", "a.zip", string(zipOf(t, zip.Deflate, "a.txt", pad)) + layer, "a.zip!/etc/pw", "raw"},
+		{"git bundle", "r.bundle", "# v2 git bundle\n0123456789012345678901234567890123456789 HEAD\n\n" + string(packOf(pad, pad+pw)), "", "raw"},
 		{"zip in zip", "a.jar", string(zipOf(t, zip.Deflate, "lib/b.jar", deflated)), "a.jar!/lib/b.jar!/META-INF/x", "raw"},
 		{"stored zip in zip", "a.jar", string(rawZip(t, zip.Store, "lib/b.jar", []byte(deflated), len(deflated))), "a.jar!/lib/b.jar!/META-INF/x", "raw"},
 		{"zip behind a script", "a.pex", "#!/usr/bin/env python3\n" + deflated, "a.pex!/META-INF/x", "raw"},
@@ -191,6 +216,9 @@ func nestedForms(t testing.TB) []form {
 		{"docker save", "img.tar", string(tarOf(t, file("blobs/sha256/0a", layer), file("manifest.json", "[]"))), "img.tar!/blobs/sha256/0a!/etc/pw", "raw"},
 		{"deb", "a.deb", string(arOf("debian-binary", "2.0\n", "control.tar.xz/", string(xzOf(t, tarOf(t, file("control", "x")))), "data.tar.zst", string(zst(t, []byte(inner))))), "a.deb!/data.tar.zst!/etc/pw", "raw"},
 		{"cpio", "initrd", string(cpioOf("etc/a", "x", "etc/b", string(gz(t, []byte(pw))), "TRAILER!!!", "")), "initrd!/etc/b!", "raw"},
+		{"cpio behind cpio", "initrd", early + string(cpioOf("etc/pw", string(gz(t, []byte(pad+pw))), "TRAILER!!!", "")), "initrd!/etc/pw!", "raw"},
+		{"compressed cpio behind cpio", "initrd", early + string(zst(t, cpioOf("etc/pw", pad+pw, "TRAILER!!!", ""))), "initrd!/etc/pw", "raw"},
+		{"cpio as POSIX has it", "a.cpio", odcOf("etc/a", "x", "etc/pw", string(gz(t, []byte(pad+pw))), "TRAILER!!!", ""), "a.cpio!/etc/pw!", "raw"},
 		{"rpm", "a.rpm", string(rpmOf(gz(t, cpioOf("etc/pw", pad+pw, "TRAILER!!!", "")))), "a.rpm!/payload!/etc/pw", "raw"},
 		{"base64 of gzip", "rel", `{"data":{"release":"` + helm + `"}}`, "rel!base64!", "raw"},
 		{"base64 of gzip, wrapped", "rel", "release:\n" + wrap("  "+helm, 76, "\n  "), "rel!base64!", "raw"},
@@ -284,6 +312,9 @@ func TestDamaged(t *testing.T) {
 		{"unknown method", string(method), "compression method 14"},
 		{"7z", "7z\xbc\xaf\x27\x1c\x00\x04", "7z, which is not unpacked"},
 		{"cut xz", string(xzOf(t, []byte(password)))[:40], "reading xz"},
+		{"gzip behind junk", string(gz(t, []byte("x"))) + "junk" + string(gz(t, []byte("x"))), "other bytes behind the end of the gzip"},
+		{"lz4 behind cpio", string(cpioOf("x", "y", "TRAILER!!!", "")) + "\x04\x22\x4d\x18", "lz4 behind the end of the cpio"},
+		{"git bundle with a long head", "# v3 git bundle\n" + strings.Repeat("0123456789012345678901234567890123456789 HEAD\n", 2000) + "\n" + string(packOf("x", "y")), "git bundle"},
 		{"not zlib", "\x78\x9cabcdefgh", ""},
 	}
 	for _, tt := range tests {

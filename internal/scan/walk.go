@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -70,21 +69,27 @@ func (w *walk) look(p part, depth int) {
 	if f == nested.None {
 		start, f = lv.behindScript(start)
 	}
-	switch {
-	case f == nested.None:
+	if f == nested.None {
 		w.leaf(p, lv, start)
 		return
-	case w.s.shallow:
-		return
-	case w.spent:
+	}
+	for f != nested.None && !w.s.shallow && w.opens(p, lv, f, depth) {
+		f = w.behind(p, lv, f)
+	}
+}
+
+// opens opens what is packed where the level is, and says whether that was read
+// to its end.
+func (w *walk) opens(p part, lv *level, f nested.Format, depth int) bool {
+	if w.spent {
 		w.found.unread.add(p.path, errSpent)
-		return
+		return false
 	}
 	err := w.budget.Deeper(depth)
 	switch {
 	case err != nil:
 		w.found.unread.add(p.path, err.Error()) // its neighbours may be less deep
-		return
+		return false
 	case f.Compressed():
 		err = w.decompress(p, lv, f, depth)
 	case f == nested.Tar:
@@ -95,6 +100,7 @@ func (w *walk) look(p part, depth int) {
 	if err != nil && (f.Certain() || isBudget(err)) {
 		w.fail(p.path, fmt.Errorf("reading %s: %w", f, err))
 	}
+	return err == nil && !w.stop
 }
 
 // start returns the whole of a small file, and the beginning of others.
@@ -108,24 +114,6 @@ func (lv *level) start(size int64) []byte {
 	}
 	b, _ := lv.Peek(int(n))
 	return b
-}
-
-// behindScript finds the archive behind the script that unpacks or runs it
-// (makeself, zipapp, pex), or behind the mark of a Java module.
-func (lv *level) behindScript(start []byte) ([]byte, nested.Format) {
-	if !bytes.HasPrefix(start, []byte("#!")) && !bytes.HasPrefix(start, []byte("JM\x01\x00PK\x03\x04")) {
-		return start, nested.None
-	}
-	all, _ := lv.Peek(smallText)
-	for _, magic := range []string{"PK\x03\x04", "\x1f\x8b\x08", "\xfd7zXZ\x00", "BZh9"} {
-		if i := bytes.Index(all, []byte(magic)); i > 0 {
-			if f := nested.Detect(all[i:], ""); f != nested.None {
-				_, _ = lv.Discard(i)
-				return all[i:], f
-			}
-		}
-	}
-	return start, nested.None
 }
 
 // leaf searches a file that holds nothing else.
@@ -149,7 +137,7 @@ func (w *walk) decompress(p part, lv *level, f nested.Format, depth int) error {
 		return err
 	}
 	if f.Certain() || strings.Contains(p.path, ".git/objects/") {
-		p.st.ledger.mark(mark{start: p.at, place: place{p.path, finding.FieldCompression}})
+		p.st.ledger.mark(mark{start: p.at + lv.Pos(), place: place{p.path, finding.FieldCompression}})
 	}
 	return w.unpack(p.path+"!", w.budget.Meter(content, lv.Pos), depth+1)
 }

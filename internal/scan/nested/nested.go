@@ -52,9 +52,11 @@ var magics = []struct {
 	{"\xfd7zXZ\x00", Xz},
 	{"PK\x03\x04", Zip},
 	{"PK\x07\x08PK\x03\x04", Zip}, // the first part of one that was to be split
+	{"PK\x05\x06", Zip},           // without a file
 	{"!<arch>\n", Ar},
 	{"070701", Cpio},
 	{"070702", Cpio},
+	{"070707", Cpio},
 	{"\xed\xab\xee\xdb", Rpm},
 	{"PACK\x00\x00\x00\x02", Pack},
 	{"PACK\x00\x00\x00\x03", Pack},
@@ -69,6 +71,8 @@ var foreign = []struct{ name, magic string }{
 	{"compress", "\x1f\x9d"},
 	{"squashfs", "hsqs"},
 	{"cab", "MSCF\x00\x00\x00\x00"},
+	{"a git bundle with a long head", "# v2 git bundle\n"},
+	{"a git bundle with a long head", "# v3 git bundle\n"},
 }
 
 // Detect tells the format from the first bytes, Sniff of them or all there are.
