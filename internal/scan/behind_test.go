@@ -2,9 +2,12 @@ package scan
 
 import (
 	"archive/zip"
+	"bytes"
 	"encoding/base64"
 	"strings"
 	"testing"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/org/secure-build/internal/finding"
 )
@@ -42,6 +45,22 @@ func TestBehindBlob(t *testing.T) {
 			if isJunk := strings.HasSuffix(behind, "junk"); isJunk != (len(rep.Coverage.Packed) > 0) {
 				t.Errorf("%s and %.10q: got %+v", name, behind, rep.Coverage.Packed)
 			}
+		}
+	}
+}
+
+// TestPackedHeader: a value in the header of a compression is in that file, and
+// not in what is unpacked; in one that is behind another too.
+func TestPackedHeader(t *testing.T) {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	w.Name = password
+	_, _ = w.Write([]byte("nothing"))
+	_ = w.Close()
+	for _, before := range []string{"", string(gz(t, []byte("x"))) + "\x00"} {
+		rec := New(Options{Index: testIndex()}).inspect("", bytes.NewReader(tarOf(t, file("a.gz", before+out.String()))))
+		if len(rec.hits) != 1 || rec.hits[0].path != "a.gz" || rec.hits[0].field != finding.FieldCompression {
+			t.Errorf("behind %d bytes: got %s", len(before), hitsOf(rec))
 		}
 	}
 }

@@ -132,12 +132,13 @@ func (w *walk) leaf(p part, lv *level, start []byte) {
 // decompress goes on with what a compressed file unpacks to.
 func (w *walk) decompress(p part, lv *level, f nested.Format, depth int) error {
 	defer w.budget.Release(w.budget.Held())
+	at := p.at + lv.Pos()
 	content, err := lv.decoders.Open(f, lv.Reader, w.budget)
 	if err != nil {
 		return err
 	}
 	if f.Certain() || strings.Contains(p.path, ".git/objects/") {
-		p.st.ledger.mark(mark{start: p.at + lv.Pos(), place: place{p.path, finding.FieldCompression}})
+		p.st.ledger.mark(mark{start: at, place: place{p.path, finding.FieldCompression}})
 	}
 	return w.unpack(p.path+"!", w.budget.Meter(content, lv.Pos), depth+1)
 }
