@@ -130,18 +130,6 @@ func rpmOf(payload []byte) []byte {
 	return append(out, payload...)
 }
 
-// packOf is a git pack with one blob, one delta, and a checksum.
-func packOf(first, second string) []byte {
-	out := []byte("PACK\x00\x00\x00\x02\x00\x00\x00\x02")
-	put := func(kind byte, base []byte, content string) {
-		out = append(out, kind<<4|byte(len(content)&15)|0x80, byte(len(content)>>4))
-		out = append(append(out, base...), zlibOf([]byte(content))...)
-	}
-	put(3, nil, first)
-	put(6, []byte{0x80, 0x10}, second)
-	return append(out, make([]byte, 20)...)
-}
-
 func wrap(text string, width int, eol string) string {
 	var b strings.Builder
 	for ; len(text) > width; text = text[width:] {
@@ -185,7 +173,7 @@ func nestedForms(t testing.TB) []form {
 		{"gzip behind bzip2", "a", string(bz0) + string(gz(t, []byte(pad+pw))), "a!", "raw"},
 		{"zlib", "a.z", string(zlibOf([]byte(pad + pw))), "a.z!", "raw"},
 		{"git object", "r/.git/objects/ab/cd", git, "r/.git/objects/ab/cd!", "raw"},
-		{"git pack", "r/.git/objects/pack/pack-1.pack", string(packOf(pad, pad+pw)), "", "raw"},
+		{"git pack", "r/.git/objects/pack/pack-1.pack", string(packOf(packOffset, pad, pad+pw)), "", "raw"},
 		{"bzip2", "a.bz2", string(bz), "a.bz2!", "raw"},
 		{"xz", "a.xz", string(xzOf(t, []byte(pad+pw))), "a.xz!", "raw"},
 		{"xz, two streams", "a.xz", string(xzOf(t, []byte(pad))) + "\x00\x00\x00\x00" + string(xzOf(t, []byte(pad+pw))), "a.xz!", "raw"},
@@ -208,7 +196,7 @@ func nestedForms(t testing.TB) []form {
 		{"zip behind zip", "a.zip", string(zipOf(t, zip.Deflate, "a.txt", pad)) + deflated, "a.zip!/META-INF/x", "raw"},
 		{"zip behind an empty one", "a.zip", string(zipOf(t, zip.Deflate)) + deflated, "a.zip!/META-INF/x", "raw"},
 		{"tar.gz behind zip", "a.zip", string(zipOf(t, zip.Deflate, "a.txt", pad)) + layer, "a.zip!/etc/pw", "raw"},
-		{"git bundle", "r.bundle", "# v2 git bundle\n0123456789012345678901234567890123456789 HEAD\n\n" + string(packOf(pad, pad+pw)), "", "raw"},
+		{"git bundle", "r.bundle", "# v2 git bundle\n0123456789012345678901234567890123456789 HEAD\n\n" + string(packOf(packOffset, pad, pad+pw)), "", "raw"},
 		{"zip in zip", "a.jar", string(zipOf(t, zip.Deflate, "lib/b.jar", deflated)), "a.jar!/lib/b.jar!/META-INF/x", "raw"},
 		{"stored zip in zip", "a.jar", string(rawZip(t, zip.Store, "lib/b.jar", []byte(deflated), len(deflated))), "a.jar!/lib/b.jar!/META-INF/x", "raw"},
 		{"zip behind a script", "a.pex", "#!/usr/bin/env python3\n" + deflated, "a.pex!/META-INF/x", "raw"},
@@ -314,7 +302,7 @@ func TestDamaged(t *testing.T) {
 		{"cut xz", string(xzOf(t, []byte(password)))[:40], "reading xz"},
 		{"gzip behind junk", string(gz(t, []byte("x"))) + "junk" + string(gz(t, []byte("x"))), "other bytes behind the end of the gzip"},
 		{"lz4 behind cpio", string(cpioOf("x", "y", "TRAILER!!!", "")) + "\x04\x22\x4d\x18", "lz4 behind the end of the cpio"},
-		{"git bundle with a long head", "# v3 git bundle\n" + strings.Repeat("0123456789012345678901234567890123456789 HEAD\n", 2000) + "\n" + string(packOf("x", "y")), "git bundle"},
+		{"git bundle with a long head", "# v3 git bundle\n" + strings.Repeat("0123456789012345678901234567890123456789 HEAD\n", 2000) + "\n" + string(packOf(packOffset, "x", "y")), "git bundle"},
 		{"not zlib", "\x78\x9cabcdefgh", ""},
 	}
 	for _, tt := range tests {

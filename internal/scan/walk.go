@@ -154,6 +154,7 @@ func (w *walk) unpack(path string, content io.Reader, depth int) error {
 
 // archive names the entries of an archive and looks into each.
 func (w *walk) archive(p part, lv *level, f nested.Format, depth int) error {
+	defer w.budget.Release(w.budget.Held())
 	a, err := lv.decoders.OpenArchive(f, lv.Reader, w.budget)
 	if err != nil {
 		return err

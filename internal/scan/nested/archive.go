@@ -42,7 +42,7 @@ func (d *Decoders) OpenArchive(f Format, r *Reader, b *Budget) (Archive, error) 
 	case Rpm:
 		return &rpmArchive{r: r}, nil
 	case Pack:
-		return &packArchive{r: r, d: d}, r.skip(12)
+		return newPack(r, d, b), r.skip(12)
 	}
 	return nil, fmt.Errorf("opening %s: %w", f, ErrUnsupported)
 }
