@@ -61,7 +61,7 @@ func (w *walk) behind(p part, lv *level, f nested.Format) nested.Format {
 	if name := nested.Foreign(start); name != "" {
 		what = name
 	}
-	w.found.remarks.add(p.path, fmt.Sprintf("%s behind the end of the %s, searched as it is", what, f))
+	w.found.remarks.add(p.path, fmt.Sprintf("%s behind the end of the %s: searched, and not unpacked", what, f))
 	return nested.None
 }
 

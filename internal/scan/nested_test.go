@@ -301,7 +301,7 @@ func TestDamaged(t *testing.T) {
 		{"7z", "7z\xbc\xaf\x27\x1c\x00\x04", "7z, which is not unpacked"},
 		{"cut xz", string(xzOf(t, []byte(password)))[:40], "reading xz"},
 		{"gzip behind junk", string(gz(t, []byte("x"))) + "junk" + string(gz(t, []byte("x"))), "other bytes behind the end of the gzip"},
-		{"lz4 behind cpio", string(cpioOf("x", "y", "TRAILER!!!", "")) + "\x04\x22\x4d\x18", "lz4 behind the end of the cpio"},
+		{"lz4 behind cpio", string(cpioOf("x", "y", "TRAILER!!!", "")) + "\x04\x22\x4d\x18", "lz4 behind the end of the cpio: searched"},
 		{"git bundle with a long head", "# v3 git bundle\n" + strings.Repeat("0123456789012345678901234567890123456789 HEAD\n", 2000) + "\n" + string(packOf(packOffset, "x", "y")), "git bundle"},
 		{"not zlib", "\x78\x9cabcdefgh", ""},
 	}

@@ -70,7 +70,7 @@ func (w *walk) walkTar(st *stream, r positioned, archive string, depth int) erro
 // went in.
 func (w *walk) expand(name string, content io.Reader, r positioned, depth int) {
 	if w.spent {
-		w.found.unread.add(name, errSpent)
+		w.found.unread.add(name, spentBefore)
 		return
 	}
 	if err := w.unpack(name, w.budget.Meter(content, r.pos), depth); err != nil {

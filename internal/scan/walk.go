@@ -57,7 +57,7 @@ func (s *Scanner) newWalk(found *hits) *walk {
 	return &walk{s: s, found: found, effort: e}
 }
 
-const errSpent = "the budget for nested data was spent before"
+const spentBefore = "the budget for nested data was spent before"
 
 // look opens a part if it is packed, and searches what is only looked for in
 // whole files.
@@ -82,7 +82,7 @@ func (w *walk) look(p part, depth int) {
 // to its end.
 func (w *walk) opens(p part, lv *level, f nested.Format, depth int) bool {
 	if w.spent {
-		w.found.unread.add(p.path, errSpent)
+		w.found.unread.add(p.path, spentBefore)
 		return false
 	}
 	err := w.budget.Deeper(depth)
