@@ -180,6 +180,7 @@ func nestedForms(t testing.TB) []form {
 		{"zstd", "a.zst", string(zst(t, []byte(pad+pw))), "a.zst!", "raw"},
 		{"zstd, behind a frame to skip", "a.zst", skippable + string(zst(t, []byte(pad+pw))), "a.zst!", "raw"},
 		{"zstd, two frames and one to skip", "a.zst", string(zst(t, []byte(pad))) + skippable + string(zst(t, []byte(pad+pw))), "a.zst!", "raw"},
+		{"zstd with a window larger than it needs", "a.zst", "\x28\xb5\x2f\xfd\x04\x88" + string(zst(t, []byte(pad+pw))[7:]), "a.zst!", "raw"},
 		{"lzma", "a.lzma", string(lzmaOf(t, []byte(pad+pw))), "a.lzma!", "raw"},
 		{"deb with lzma", "a.deb", string(arOf("debian-binary", "2.0\n", "data.tar.lzma", string(lzmaOf(t, []byte(inner))))), "a.deb!/data.tar.lzma!/etc/pw", "raw"},
 		{"tar", "a.tar", inner, "a.tar!/etc/pw", "raw"},
@@ -391,9 +392,10 @@ func TestBombs(t *testing.T) {
 // TestWindows: a decoder that would take more memory than it may have is a bound
 // that was hit, and says nothing of the files beside it.
 func TestWindows(t *testing.T) {
+	large := strings.Repeat("\x00\x00\x08"+strings.Repeat("x", 64<<10), 2) + "\x29\x00\x00hello"
 	for name, content := range map[string]string{
-		"zstd":               "\x28\xb5\x2f\xfd\x00\x88\x29\x00\x00hello",
-		"zstd, second frame": string(zst(t, []byte("x"))) + "\x28\xb5\x2f\xfd\x00\x88\x29\x00\x00hello",
+		"zstd":               "\x28\xb5\x2f\xfd\x00\x88" + large,
+		"zstd, second frame": string(zst(t, []byte("x"))) + "\x28\xb5\x2f\xfd\x00\x88" + large,
 		"xz":                 "\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x28\x00\x00\x00\x74\x2f\xe5\xa3",
 		"lzma":               "\x5d\x00\x00\x00\x08\xff\xff\xff\xff\xff\xff\xff\xff\x00hello",
 	} {

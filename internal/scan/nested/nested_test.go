@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,14 +118,15 @@ func TestDetect(t *testing.T) {
 // TestWindow: a header that asks for much memory gets none, and that is a bound
 // which was hit.
 func TestWindow(t *testing.T) {
+	large := strings.Repeat("\x00\x00\x02"+strings.Repeat("x", 16<<10), 2) + "\x29\x00\x00hello"
 	for name, h := range map[string]struct {
 		format Format
 		b      string
 	}{
 		"xz with 4 GiB":                 {Xz, "\xfd7zXZ\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x28\x00\x00\x00\x74\x2f\xe5\xa3"},
-		"zstd with 2 GiB":               {Zstd, "\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hello"},
-		"zstd with 2 GiB, second frame": {Zstd, "\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hello"},
-		"zstd of 2 GiB in one segment":  {Zstd, "\x28\xb5\x2f\xfd\xa0\x00\x00\x00\x80\x29\x00\x00hello"},
+		"zstd with 2 GiB":               {Zstd, "\x28\xb5\x2f\xfd\x00\xa8" + large},
+		"zstd with 2 GiB, second frame": {Zstd, "\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00\x28\xb5\x2f\xfd\x00\xa8" + large},
+		"zstd of 2 GiB in one segment":  {Zstd, "\x28\xb5\x2f\xfd\xa0\x00\x00\x00\x80" + large},
 		"lzma with 2 GiB":               {Lzma, "\x5d\x00\x00\x00\x80\xff\xff\xff\xff\xff\xff\xff\xffhello"},
 	} {
 		var d Decoders
@@ -135,6 +137,36 @@ func TestWindow(t *testing.T) {
 		}
 		if over, ok := errors.AsType[*Exceeded](err); !ok || over.Total {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// TestShortWindow: a frame that is in the buffer needs no more than it holds,
+// whatever it asks for, and one that is cut is damaged.
+func TestShortWindow(t *testing.T) {
+	many := strings.Repeat("\x02\x00\x10x", 600) // 128 KiB each, of one byte
+	for name, tt := range map[string]struct {
+		b    string
+		want int64
+		err  error
+	}{
+		"whole":               {"\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hello", 5, nil},
+		"repeated":            {"\x28\xb5\x2f\xfd\x00\xff\x02\x00\x10x\x03\x00\x10x", 256 << 10, nil},
+		"cut":                 {"\x28\xb5\x2f\xfd\x00\xa8\x29\x00\x00hel", 0, io.ErrUnexpectedEOF},
+		"cut in its header":   {"\x28\xb5\x2f\xfd\x00\xa8\x29\x00", 0, io.ErrUnexpectedEOF},
+		"of a wrong size":     {"\x28\xb5\x2f\xfd\xa0\x00\x00\x00\x80\x29\x00\x00hello", 0, errDamaged},
+		"unpacks to too much": {"\x28\xb5\x2f\xfd\x00\xa8" + many + "\x03\x00\x10x", 0, &Exceeded{}},
+	} {
+		var d Decoders
+		c, err := d.Open(Zstd, NewReader(strings.NewReader(tt.b), 4096), NewBudget(Limits{}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, c)
+		_, over := errors.AsType[*Exceeded](err)
+		_, wantOver := tt.err.(*Exceeded)
+		if n != tt.want || over != wantOver || !over && !errors.Is(err, tt.err) {
+			t.Errorf("%s: got %d bytes, %v, want %d, %v", name, n, err, tt.want, tt.err)
 		}
 	}
 }

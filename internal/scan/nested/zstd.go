@@ -1,9 +1,12 @@
 package nested
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"math/bits"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -64,21 +67,55 @@ func (z *zstdReader) next() error {
 		if h.SingleSegment {
 			window = h.FrameContentSize
 		}
+		head := bytes.Clone(start[:h.HeaderSize])
+		if window > maxWindow {
+			reach := z.reach(h.HeaderSize)
+			switch {
+			case reach >= maxWindow/2: // it becomes the next power of two
+				return tooLarge("a window", window)
+			case h.SingleSegment:
+				return fmt.Errorf("%w: it holds less than it says", errDamaged)
+			}
+			log := max(bits.Len64(reach), 10)
+			head[5], window = byte(log-10)<<3, 1<<log // section 3.1.1.1.2
+		}
 		zr, err := z.decoder(window)
 		if err != nil {
 			return err
 		}
-		z.zr, z.frame = zr, zstdFrame{r: z.r, left: int64(h.HeaderSize), blocks: true, checksum: h.HasCheckSum}
+		_ = z.r.skip(int64(len(head)))
+		z.zr, z.frame = zr, zstdFrame{r: z.r, head: head, blocks: true, checksum: h.HasCheckSum}
 		return zr.Reset(&z.frame)
 	}
+}
+
+// reach bounds what the next frame unpacks to, in bytes, if all of it is in the
+// buffer: it needs no larger window, whatever it says. Half of a test suite may
+// say anything.
+func (z *zstdReader) reach(header int) (n uint64) {
+	b, err := z.r.Peek(z.r.Size())
+	for b = b[header:]; len(b) >= 3; {
+		block := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
+		size := int(block >> 3)
+		n += uint64(max(size, 128<<10))
+		if block>>1&3 == blockRLE {
+			size = 1
+		}
+		if block&1 != 0 {
+			return n
+		}
+		b = b[min(3+size, len(b)):]
+	}
+	if err == io.EOF {
+		return n // it is cut
+	}
+	return math.MaxUint64
 }
 
 // decoder returns one for a frame with such a window, in bytes. The budget is
 // asked before it takes much memory, and one that has is not kept.
 func (z *zstdReader) decoder(window uint64) (_ *zstd.Decoder, err error) {
 	switch {
-	case window > maxWindow:
-		return nil, tooLarge("a window", window)
 	case window > Large:
 		if err := z.b.Spend(int64(window)); err != nil {
 			return nil, err
@@ -108,15 +145,24 @@ func isZstd(b []byte) bool {
 	return len(b) >= 4 && (string(b[:4]) == "\x28\xb5\x2f\xfd" || b[0]&0xf0 == 0x50 && string(b[1:4]) == "\x2a\x4d\x18")
 }
 
+// blockRLE is the type of a block whose size is not that of what it holds.
+const blockRLE = 1
+
 // A zstdFrame reads the bytes of one frame, and none that follow it.
 type zstdFrame struct {
 	r        *Reader
-	left     int64 // of the header, a block or the checksum
-	blocks   bool  // more of them follow
-	checksum bool  // follows the last block
+	head     []byte // what is left of the header
+	left     int64  // of a block or the checksum
+	blocks   bool   // more of them follow
+	checksum bool   // follows the last block
 }
 
 func (f *zstdFrame) Read(p []byte) (int, error) {
+	if len(f.head) > 0 {
+		n := copy(p, f.head)
+		f.head = f.head[n:]
+		return n, nil
+	}
 	switch {
 	case f.left > 0:
 	case f.blocks: // section 3.1.1.2
@@ -126,7 +172,7 @@ func (f *zstdFrame) Read(p []byte) (int, error) {
 		}
 		header := uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16
 		f.left, f.blocks = 3+int64(header>>3), header&1 == 0
-		if header>>1&3 == 1 { // one byte, repeated
+		if header>>1&3 == blockRLE { // one byte, repeated
 			f.left = 3 + 1
 		}
 	case f.checksum:
