@@ -131,6 +131,13 @@ func TestSparseHole(t *testing.T) {
 			t.Errorf("%s: got %+v, want the file to be unread", form, rep.Coverage)
 		}
 	}
+	// Where nothing is to be opened, the data was searched all the same.
+	for form, archive := range sparseForms("s", strings.Repeat("text ", 2000)+password, 7<<30) {
+		rec := New(Options{Index: testIndex(), Nested: nested.Limits{Free: 1 << 20}}).inspect("", bytes.NewReader([]byte(archive)))
+		if len(rec.hits) != 1 || rec.hits[0].path != "s" || len(rec.found.unread.list) != 0 || len(rec.found.remarks.list) != 1 {
+			t.Errorf("%s, plain: got %s, unread %v, remarks %v", form, hitsOf(rec), rec.found.unread.list, rec.found.remarks.list)
+		}
+	}
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("took %s", took)
 	}

@@ -2,12 +2,15 @@ package scan
 
 import (
 	"archive/tar"
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/index"
+	"github.com/org/secure-build/internal/scan/nested"
 )
 
 const tarBlock = 512
@@ -73,7 +76,17 @@ func (w *walk) expand(name string, content io.Reader, r positioned, depth int) {
 		w.found.unread.add(name, spentBefore)
 		return
 	}
-	if err := w.unpack(name, w.budget.Meter(content, r.pos), depth); err != nil {
+	lv := w.level(content)
+	defer func() { w.levels = append(w.levels, lv) }()
+	start, _ := lv.Peek(nested.Sniff)
+	isPacked := nested.Detect(start, name) != nested.None || bytes.HasPrefix(start, []byte("#!"))
+	err := w.unpack(name, w.budget.Meter(lv, r.pos), depth)
+	if over, ok := errors.AsType[*nested.Exceeded](err); ok && !over.Total && !isPacked {
+		// Its data was matched as it stands in the stream, and nothing is to be opened.
+		w.found.remarks.add(name, "a sparse file with large holes, of which only the beginning was searched for patterns")
+		return
+	}
+	if err != nil {
 		w.fail(name, fmt.Errorf("reading a sparse file: %w", err))
 	}
 }
