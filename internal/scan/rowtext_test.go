@@ -30,7 +30,7 @@ func TestBase64OfPacked(t *testing.T) {
 	for name, packed := range map[string][]byte{
 		"gzip": gzipped, "zlib": zlibOf(text), "xz": xzOf(t, text), "zstd": zst(t, text), "tar": tarOf(t, file("a.gz", string(gzipped))),
 		"zip": zipOf(t, zip.Deflate, "a", string(text)), "ar": arOf("a.gz", string(gzipped)), "cpio": cpioOf("a.gz", string(gzipped), "TRAILER!!!", ""),
-		"rpm": rpmOf(gz(t, cpioOf("a", string(text), "TRAILER!!!", ""))), "git pack": packOf("x", string(text)),
+		"rpm": rpmOf(gz(t, cpioOf("a", string(text), "TRAILER!!!", ""))), "git pack": packOf(packOffset, "x", string(text)),
 	} {
 		for form, content := range map[string]string{
 			"as it is": "x: " + b64(packed), "in rows": "x:\n" + wrap(b64(packed), 76, "\n"), "URL alphabet": "x: " + strings.NewReplacer("+", "-", "/", "_").Replace(b64(packed)),
