@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/opencontainers/go-digest"
+	"github.com/opencontainers/image-spec/specs-go"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/org/secure-build/internal/hint"
 )
@@ -25,6 +27,9 @@ type Source struct {
 	Name string // as it was asked for
 	Root ocispecs.Descriptor
 	Open func(digest string) (io.ReadCloser, error)
+	// Documents go where the image goes and are no part of it: the index.json of a
+	// layout, whose annotations name it, and the manifest.json of an archive.
+	Documents []ocispecs.Descriptor
 
 	close func() error
 }
@@ -54,32 +59,87 @@ func Find(ctx context.Context, image, dir string, logins authn.Keychain) (*Sourc
 	return fromRegistry(ctx, image, logins)
 }
 
-// fromLayout reads a layout. If its index.json names one image then that is
-// the root; if it names several (docker save of several), the index is.
+// fromLayout reads a layout.
 func fromLayout(name, dir string) (*Source, error) {
 	l := &Layout{dir: dir}
 	index, err := readIndex(filepath.Join(dir, ocispecs.ImageIndexFile))
 	if err != nil {
 		return nil, hint.Wrap(fmt.Errorf("opening %s: %w", name, err), "an OCI layout has an index.json and a folder blobs")
 	}
-	var parsed ocispecs.Index
-	if err := json.Unmarshal(index, &parsed); err != nil {
-		return nil, fmt.Errorf("opening %s: reading its index.json: %w", name, err)
+	parsed, err := parseIndex(index)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
 	}
-	switch len(parsed.Manifests) {
-	case 0:
-		return nil, fmt.Errorf("opening %s: there is no image in it", name)
-	case 1:
-		return &Source{Name: name, Root: parsed.Manifests[0], Open: l.Open}, nil
+	src, err := source(name, l.Open, documents{}, index, nil, parsed.Manifests, nil)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", name, err)
 	}
-	root := ocispecs.Descriptor{MediaType: ocispecs.MediaTypeImageIndex, Digest: digest.FromBytes(index), Size: int64(len(index))}
-	open := func(dgst string) (io.ReadCloser, error) {
-		if dgst == root.Digest.String() {
-			return os.Open(filepath.Join(dir, ocispecs.ImageIndexFile))
+	return src, nil
+}
+
+func parseIndex(text []byte) (index ocispecs.Index, err error) {
+	if err := json.Unmarshal(text, &index); err != nil {
+		return index, fmt.Errorf("reading its index.json: %w", err)
+	}
+	return index, nil
+}
+
+// source makes a Source of the images that an index.json leads to, and of more.
+// If that is one then it is the root; if there are several (docker save of
+// several), an index of them is: index.json, if it has all. Neither it nor the
+// manifest.json beside it need be there; nil is for none.
+func source(name string, open func(string) (io.ReadCloser, error), docs documents, index, saved []byte, images, more []ocispecs.Descriptor) (*Source, error) {
+	src := &Source{Name: name, Open: docs.before(open)}
+	if index != nil {
+		src.Documents = append(src.Documents, docs.put(ocispecs.MediaTypeImageIndex, index))
+	}
+	if saved != nil {
+		src.Documents = append(src.Documents, docs.put("application/json", saved))
+	}
+	all := slices.Concat(images, more)
+	switch {
+	case len(all) == 0:
+		return nil, errors.New("there is no image in it")
+	case len(all) == 1:
+		src.Root = all[0]
+	case len(more) == 0:
+		src.Root, src.Documents = src.Documents[0], src.Documents[1:]
+	default:
+		joined := ocispecs.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispecs.MediaTypeImageIndex, Manifests: all}
+		root, err := docs.marshal(joined.MediaType, joined)
+		if err != nil {
+			return nil, err
 		}
-		return l.Open(dgst)
+		src.Root = root
 	}
-	return &Source{Name: name, Root: root, Open: open}, nil
+	return src, nil
+}
+
+// documents are what a Source has in memory, by digest.
+type documents map[string][]byte
+
+func (d documents) put(mediaType string, text []byte) ocispecs.Descriptor {
+	desc := ocispecs.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(text), Size: int64(len(text))}
+	d[desc.Digest.String()] = text
+	return desc
+}
+
+func (d documents) marshal(mediaType string, v any) (ocispecs.Descriptor, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ocispecs.Descriptor{}, err
+	}
+	return d.put(mediaType, text), nil
+}
+
+// before opens a document, or what another func has.
+func (d documents) before(open func(string) (io.ReadCloser, error)) func(string) (io.ReadCloser, error) {
+	return func(dgst string) (io.ReadCloser, error) {
+		if text, ok := d[dgst]; ok {
+			return io.NopCloser(bytes.NewReader(text)), nil
+		}
+		return open(dgst)
+	}
 }
 
 func readIndex(path string) ([]byte, error) {
