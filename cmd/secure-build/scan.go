@@ -83,6 +83,11 @@ func (a *app) scan(ctx context.Context, s secrets, p policy, name, cacheDir, rep
 	if err != nil {
 		return err
 	}
+	var beside []scan.Descriptor
+	for _, d := range src.Documents {
+		beside = append(beside, scan.Descriptor{MediaType: d.MediaType, Digest: d.Digest.String(), Size: d.Size})
+	}
+	scanner.Documents(beside)
 	stop := a.still(stillEvery, func() string { return scanned(scanner.Seen()) })
 	r, err := scanner.Report(ctx, root, src.Open)
 	stop()

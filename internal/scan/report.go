@@ -29,6 +29,9 @@ const maxFindings = 10_000
 // verdict can not be clean.
 func (s *Scanner) Report(ctx context.Context, root Descriptor, open func(digest string) (io.ReadCloser, error)) (finding.Report, error) {
 	g := follow(root, open, s.build)
+	for _, desc := range s.beside {
+		g.add(reference{Descriptor: desc, document: true, layer: -1})
+	}
 	rep, err := s.report(ctx, root, open, g)
 	s.list(g)
 	for _, ref := range g.refs {

@@ -77,6 +77,7 @@ type Scanner struct {
 	memory   Memory
 	held     bool
 	build    Build
+	beside   []Descriptor // see Documents
 	layers   []Layer
 	base     map[string]bool // digests of the image's base layers, after Report
 	missed   []string        // by the self-test
@@ -115,6 +116,11 @@ func (s *Scanner) Built(b Build) { s.build = b }
 // Seen is how many bytes of blobs, as they are stored, were read so far. It may be
 // asked while the scan goes on.
 func (s *Scanner) Seen() int64 { return s.seen.Load() }
+
+// Documents names what goes where the image goes and is no part of it, such as
+// the index.json of a layout: its text is scanned, what it points at is not
+// followed. It is called before Report.
+func (s *Scanner) Documents(list []Descriptor) { s.beside = list }
 
 // Layers lists the layers that the last Report has seen, redacted.
 func (s *Scanner) Layers() []Layer { return s.layers }
