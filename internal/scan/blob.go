@@ -43,6 +43,8 @@ type record struct {
 	unread      []string // what of the blob could not be read, and why
 	hits        []hit
 	found       *hits // what else came of it; nil if nothing was looked into
+
+	turn *nested.Turn // of the memory for large windows, while it is read
 }
 
 // A tap sees the bytes of a blob as they are stored.
@@ -92,7 +94,7 @@ func (t *tap) digest() string { return "sha256:" + hex.EncodeToString(t.hash.Sum
 // inspect reads one blob to its end, whatever it holds. It returns no error:
 // what could not be read is in the record. A blob without a digest gets its own.
 func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
-	rec = &record{digest: digest, kind: kindOpaque}
+	rec = &record{digest: digest, kind: kindOpaque, turn: s.limits.Memory.Turn()}
 	// The decoders see what a hostile image wrote. If one of them panics, the
 	// run has to go on to its end, where the vault is erased.
 	defer func() {
@@ -112,7 +114,7 @@ func (s *Scanner) inspect(digest string, r io.Reader) (rec *record) {
 		ahead, _ := stored.Peek(stored.Buffered())
 		_, _ = seen.matcher.Write(ahead)
 	}
-	stream, end, err := s.decompress(rec.compression, stored)
+	stream, end, err := s.decompress(rec, stored)
 	if err == nil {
 		defer end()
 		if by, ok := r.(stopper); ok {
@@ -153,6 +155,7 @@ func (s *Scanner) uncompressed(rec *record, stream io.Reader, found *hits) error
 // content matches the uncompressed stream of a blob and names its parts.
 func (s *Scanner) content(rec *record, r io.Reader, found *hits) error {
 	w := s.newWalk(found)
+	w.budget.Share(rec.turn)
 	rec.found = found
 	st := w.open(r, 0)
 	defer func() {

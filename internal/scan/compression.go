@@ -45,13 +45,13 @@ func compressionOf(r *bufio.Reader) string {
 }
 
 // decompress returns the uncompressed stream, and what to call at its end.
-func (s *Scanner) decompress(compression string, r *bufio.Reader) (io.Reader, func(), error) {
-	switch compression {
+func (s *Scanner) decompress(rec *record, r *bufio.Reader) (io.Reader, func(), error) {
+	switch rec.compression {
 	case "gzip":
 		zr, err := newMembers(r)
 		return zr, func() {}, err
 	case "zstd":
-		zr := newFrames(r, s.zstds)
+		zr := newFrames(r, s.zstds, rec.turn)
 		return zr, zr.Close, nil
 	}
 	return r, func() {}, nil

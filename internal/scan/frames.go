@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/org/secure-build/internal/scan/nested"
 )
 
 // roomyWindow is the largest zstd window, in bytes, that may have twice its room:
@@ -39,16 +42,19 @@ func newDecoders() *decoders {
 type frames struct {
 	r     *bufio.Reader
 	all   *decoders
+	turn  *nested.Turn
 	frame frame
 	zr    *zstd.Decoder // nil between two frames
 	place bool          // one of all.roomy is taken, and is
 	roomy *zstd.Decoder // this
 	tight *zstd.Decoder
-	large bool // tight has had a window beyond roomyWindow
+	large bool // tight has had a window beyond roomyWindow, and turn was taken for it
 	sound bool // the last read ended, and without an error
 }
 
-func newFrames(r *bufio.Reader, all *decoders) *frames { return &frames{r: r, all: all} }
+func newFrames(r *bufio.Reader, all *decoders, turn *nested.Turn) *frames {
+	return &frames{r: r, all: all, turn: turn}
+}
 
 func (f *frames) Read(p []byte) (int, error) {
 	for len(p) > 0 {
@@ -106,7 +112,10 @@ func (f *frames) decoder(window uint64) (_ *zstd.Decoder, err error) {
 		}
 		return f.roomy, err
 	}
-	f.large = f.large || window > roomyWindow
+	if window > roomyWindow && !f.large {
+		f.turn.Take()
+		f.large, f.tight = true, nil // one that others may have keeps its small buffer
+	}
 	if f.tight == nil && !f.large {
 		f.tight, _ = f.all.tight.Get().(*zstd.Decoder)
 	}
@@ -132,6 +141,11 @@ func (f *frames) Close() {
 		f.all.tight.Put(f.tight)
 	}
 	f.zr, f.place, f.roomy, f.tight = nil, false, nil, nil
+	if f.large {
+		f.large = false
+		runtime.GC() // or the next one's window would be beside this one's for a while
+		f.turn.Give()
+	}
 }
 
 // A frame reads the bytes of one frame, and none that follow it.

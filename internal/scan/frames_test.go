@@ -66,7 +66,7 @@ func FuzzFrames(f *testing.F) {
 		defer zr.Close()
 		const most = 2 << 20 // one frame may be a bomb
 		want, wantErr := io.ReadAll(io.LimitReader(zr, most))
-		fr := newFrames(bufio.NewReaderSize(bytes.NewReader(packed), 64), newDecoders())
+		fr := newFrames(bufio.NewReaderSize(bytes.NewReader(packed), 64), newDecoders(), nil)
 		defer fr.Close()
 		got, gotErr := io.ReadAll(io.LimitReader(onlySo(fr, int(piece)+99), most))
 		if (gotErr == nil) != (wantErr == nil) {
@@ -114,7 +114,7 @@ func TestFrameWindows(t *testing.T) {
 				}
 			}
 			before := len(all.roomy)
-			fr := newFrames(bufio.NewReader(bytes.NewReader(tt.frames)), all)
+			fr := newFrames(bufio.NewReader(bytes.NewReader(tt.frames)), all, nil)
 			n, err := io.Copy(io.Discard, fr)
 			want := int64(len(data)*bytes.Count(tt.frames, zstdMagic) - (len(data)-500)*bytes.Count(tt.frames, rleFrame))
 			if err != nil || n != want {

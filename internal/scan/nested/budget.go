@@ -40,7 +40,7 @@ type Budget struct {
 	limits Limits
 	left   int64
 	held   int64 // bytes of large windows
-	token  bool  // of the shared memory
+	turn   *Turn // of the shared memory
 }
 
 // NewBudget returns a full budget.
@@ -57,8 +57,12 @@ func NewBudget(l Limits) *Budget {
 	if l.Bytes <= 0 {
 		l.Bytes = defaultBytes
 	}
-	return &Budget{limits: l, left: l.Bytes}
+	return &Budget{limits: l, left: l.Bytes, turn: l.Memory.Turn()}
 }
+
+// Share makes the budget's large windows those of a blob that has others too.
+// It is called before anything is opened.
+func (b *Budget) Share(t *Turn) { b.turn = t }
 
 // Deeper returns an error if data at this depth may not be opened.
 func (b *Budget) Deeper(depth int) error {

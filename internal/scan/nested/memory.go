@@ -33,12 +33,8 @@ func (b *Budget) reserve(window int64) error {
 	if b.held+window > maxWindow {
 		return &Exceeded{Reason: fmt.Sprintf("packed data within packed data that take more than %d bytes to unpack", maxWindow), Alone: true}
 	}
-	if b.held == 0 && b.limits.Memory != nil {
-		select {
-		case b.limits.Memory.token <- struct{}{}:
-			b.token = true
-		case <-time.After(patience):
-		}
+	if b.held == 0 {
+		b.turn.Take()
 	}
 	b.held += window
 	return nil
@@ -64,8 +60,7 @@ func (b *Budget) Release(left int64) {
 	}
 	b.held = left
 	runtime.GC() // or the next one's window would be beside this one's for a while
-	if left == 0 && b.token {
-		b.token = false
-		<-b.limits.Memory.token
+	if left == 0 {
+		b.turn.Give()
 	}
 }
