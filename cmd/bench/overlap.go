@@ -230,5 +230,5 @@ func (p patterns) Name(path string, mode int64, isDir bool) (hits []scan.Hit) {
 func (p patterns) Text(scan.Place, string) []scan.Hit { return nil }
 
 func hit(h rules.Hit) scan.Hit {
-	return scan.Hit{Rule: h.Rule, Severity: h.Severity, Offset: h.Offset}
+	return scan.Hit{Rule: h.Rule, Severity: h.Severity, Offset: h.Offset, Folder: h.Folder}
 }

@@ -130,7 +130,14 @@ type patterns struct {
 }
 
 func (p patterns) Stream(at scan.Place, _ int64, found func(scan.Hit)) scan.PatternStream {
-	return p.rules.Stream(at.Path, func(h rules.Hit) { found(p.hit(h)) })
+	told := false
+	return p.rules.Stream(at.Path, func(h rules.Hit) {
+		found(p.hit(h))
+		if open, ok := rules.Open(h, at.Path, at.Mode); ok && !told {
+			told = true
+			found(p.hit(open))
+		}
+	})
 }
 
 func (p patterns) Name(path string, mode int64, isDir bool) []scan.Hit {
@@ -155,7 +162,7 @@ func (p patterns) Text(at scan.Place, text string) []scan.Hit {
 
 func (p patterns) hit(h rules.Hit) scan.Hit {
 	p.seen.note(h.Rule, h.Description)
-	return scan.Hit{Rule: h.Rule, Severity: h.Severity, Offset: h.Offset}
+	return scan.Hit{Rule: h.Rule, Severity: h.Severity, Offset: h.Offset, Folder: h.Folder}
 }
 
 // ruleNames are descriptions by rule.

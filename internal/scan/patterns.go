@@ -12,6 +12,7 @@ import (
 type Place struct {
 	Path  string // a file in a layer: app.jar!/META-INF/MANIFEST.MF
 	Field string // a field of a document: config.Env[2]
+	Mode  int64  `json:",omitempty"` // permission bits of a file in a layer, for Patterns; 0 for anything else
 }
 
 // A Hit is what a pattern found, at an offset from the start of its place.
@@ -19,6 +20,7 @@ type Hit struct {
 	Rule     string
 	Severity finding.Severity
 	Offset   int64
+	Folder   string `json:",omitempty"` // that Name warns of, if not of the entry; said once in a blob
 }
 
 // Patterns looks for secrets that nobody told us. It may be used by several
@@ -47,6 +49,10 @@ type guesses struct {
 	list []guess
 	more int
 	wait func() // until every place that was given to the patterns was searched; nil if all are
+
+	folders map[string]bool // that were warned of, at most maxGuesses
+	path    string          // of the file of the layer that is being read, and
+	mode    int64           // its mode
 }
 
 type guess struct {
@@ -86,15 +92,44 @@ func (w *walk) guessed(at Place, hits []Hit) {
 
 // guessName gives the name of an entry of a layer to the patterns.
 func (w *walk) guessName(h *tar.Header, name string) {
-	if w.s.patterns != nil {
-		w.guessed(Place{Path: name, Field: finding.FieldPath}, w.s.patterns.Name(name, h.Mode, h.Typeflag == tar.TypeDir))
+	if w.s.patterns == nil {
+		return
 	}
+	w.found.guesses.path, w.found.guesses.mode = name, h.Mode
+	for _, hit := range w.s.patterns.Name(name, h.Mode, h.Typeflag == tar.TypeDir) {
+		at := Place{Path: name, Field: finding.FieldPath}
+		if hit.Folder != "" {
+			if !w.found.guesses.first(hit.Folder) {
+				continue
+			}
+			at.Path, hit.Folder = hit.Folder, ""
+		}
+		w.guessed(at, []Hit{hit})
+	}
+}
+
+// first says whether a folder was not warned of before.
+func (g *guesses) first(folder string) bool {
+	if g.folders[folder] {
+		return false
+	}
+	if g.folders == nil {
+		g.folders = map[string]bool{}
+	}
+	if len(g.folders) < maxGuesses { // beyond it nothing is listed anyway
+		g.folders[folder] = true
+	}
+	return true
 }
 
 // guess gives one place to the patterns: in a large blob beside the walk.
 func (w *walk) guess(p place, size int64, r io.Reader) {
 	at, found := Place{Path: p.path, Field: p.field}, w.found
-	ps := w.s.patterns.Stream(at, size, func(h Hit) { found.guesses.add(at, h) })
+	asked := at
+	if p.path != "" && p.path == found.guesses.path {
+		asked.Mode = found.guesses.mode
+	}
+	ps := w.s.patterns.Stream(asked, size, func(h Hit) { found.guesses.add(at, h) })
 	if ps == nil {
 		return
 	}

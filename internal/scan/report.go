@@ -230,7 +230,7 @@ func (s *Scanner) tidy(rep *finding.Report) {
 	slices.SortFunc(rep.Findings, func(a, b finding.Finding) int {
 		return cmp.Or(cmp.Compare(a.Platform, b.Platform), cmp.Compare(a.Layer, b.Layer),
 			cmp.Compare(a.Path, b.Path), cmp.Compare(a.Field, b.Field), cmp.Compare(a.Secret, b.Secret),
-			cmp.Compare(a.Encoding, b.Encoding), cmp.Compare(a.Blob, b.Blob), cmp.Compare(a.Offset, b.Offset))
+			cmp.Compare(a.Encoding, b.Encoding), cmp.Compare(a.Blob, b.Blob), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Offset, b.Offset))
 	})
 	rep.Findings = slices.CompactFunc(rep.Findings, func(a, b finding.Finding) bool {
 		return a.Fingerprint == b.Fingerprint && a.Blob == b.Blob

@@ -151,6 +151,9 @@ func (l *listener) Stream(at Place, size int64, found func(Hit)) PatternStream {
 }
 
 func (l *listener) Name(path string, mode int64, isDir bool) []Hit {
+	if folder, _, ok := strings.Cut(path, ".kept/"); ok {
+		return []Hit{{Rule: "a-folder", Severity: finding.Warning, Folder: folder + ".kept/"}}
+	}
 	if path == "etc/warned" && mode == 0o640 && !isDir {
 		return []Hit{{Rule: "a-name", Severity: finding.Warning}}
 	}

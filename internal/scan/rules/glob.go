@@ -3,9 +3,9 @@ package rules
 import "strings"
 
 // A glob is a pattern of path.Match in which nothing but * is special, and that
-// has * only if it is for one part of a path. There is one for each kind of
-// file, and every file of an image is held against all of them: path.Match
-// itself took 4 % of a scan.
+// has * in the last part of a path only. It is held against as many parts of a
+// name as it has. There is one for each kind of file, and every file of an image
+// is held against all of them: path.Match itself took 4 % of a scan.
 type glob struct {
 	parts   []string // around each *
 	slashes int

@@ -6,7 +6,7 @@ import "bytes"
 // expression is too generous.
 func (c *candidate) confirmed(id string) bool {
 	switch id {
-	case "private-key":
+	case privateKey:
 		return isKey(c.secret)
 	case "square-access-token":
 		// "EAAA" begins many a line of base64.

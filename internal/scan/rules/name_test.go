@@ -34,6 +34,24 @@ func TestName(t *testing.T) {
 		{"app/fullchain.pem", 0o644, false, nil},
 		{"src/.git", 0o755, true, []string{"git-folder"}},
 		{"src/.git", 0o644, false, nil},
+		{"src/.git/", 0o755, true, []string{"git-folder"}},
+		{".git/HEAD", 0o644, false, []string{"git-folder"}},
+		{"./src/.git/objects/", 0o755, true, []string{"git-folder"}},
+		{"src/app.git/x.git/config", 0o644, false, nil},
+		{"src/app.git/.git/config", 0o644, false, []string{"git-folder"}},
+		{"src/.git/id_rsa", 0o600, false, []string{"git-folder", "ssh-key-file"}},
+		{"src/.github/workflows/ci.yaml", 0o644, false, nil},
+		{"root/.ssh/id_foo", 0o600, false, []string{"ssh-key-file"}},
+		{"root/.ssh/id_foo.pub", 0o644, false, nil},
+		{"root/.ssh/known_hosts", 0o644, false, nil},
+		{"home/u/id_rsa_deploy", 0o644, false, []string{"ssh-key-file", "world-readable-key"}},
+		{"home/u/id_ed25519.bak", 0o600, false, []string{"ssh-key-file"}},
+		{"home/u/id_ed25519-cert.pub", 0o644, false, nil},
+		{"app/id_token", 0o644, false, nil},
+		{"app/id_rsa_test.go", 0o644, false, nil},
+		{"app/kubeconfig.yaml", 0o600, false, []string{"kubeconfig-file"}},
+		{"app/prod-kubeconfig.yml", 0o644, false, []string{"kubeconfig-file", "world-readable-key"}},
+		{"app/kubeconfig.go", 0o644, false, nil},
 		{"src/.gitignore", 0o644, false, nil},
 		{"root/.aws/credentials", 0o600, false, []string{"aws-credentials-file"}},
 		{"app/aws/credentials", 0o600, false, []string{"secret-file"}},
@@ -63,6 +81,46 @@ func TestName(t *testing.T) {
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
 			t.Errorf("%s: %s", tt.path, diff)
+		}
+	}
+}
+
+// TestGitFolder: whatever names the folder, the warning is of the same one.
+func TestGitFolder(t *testing.T) {
+	for _, tt := range []struct {
+		path  string
+		isDir bool
+		want  string
+	}{
+		{"src/.git", true, "src/.git/"},
+		{"src/.git/", true, "src/.git/"},
+		{"src/.git/config", false, "src/.git/"},
+		{"./src/.git/modules/a/.git/config", false, "./src/.git/"},
+		{".git/refs/heads", true, ".git/"},
+	} {
+		if got := Name(tt.path, 0, tt.isDir); len(got) != 1 || got[0].Folder != tt.want {
+			t.Errorf("%s: got %+v, want %s", tt.path, got, tt.want)
+		}
+	}
+}
+
+// TestOpen: a key that everyone may read is one by its contents, unless its name
+// has said so.
+func TestOpen(t *testing.T) {
+	for _, tt := range []struct {
+		rule, path string
+		mode       int64
+		want       bool
+	}{
+		{"private-key", "srv/server.pem", 0o644, true},
+		{"private-key", "srv/tls", 0o604, true},
+		{"private-key", "srv/server.pem", 0o640, false},
+		{"private-key", "srv/x.key", 0o644, false}, // its name has
+		{"github-pat", "srv/tls", 0o644, false},
+	} {
+		h, got := Open(Hit{Rule: tt.rule, Description: "A key", Offset: 7}, tt.path, tt.mode)
+		if got != tt.want || got && (h.Rule != "world-readable-key" || h.Severity != "warning" || h.Offset != 7) {
+			t.Errorf("%s in %s: got %v, %+v, want %v", tt.rule, tt.path, got, h, tt.want)
 		}
 	}
 }

@@ -52,7 +52,8 @@ type Hit struct {
 	Rule        string
 	Description string
 	Severity    finding.Severity
-	Offset      int64 // of the secret, in bytes from the start of the stream
+	Offset      int64  // of the secret, in bytes from the start of the stream
+	Folder      string // that a name warns of, as the entry's own name begins; "" for the entry
 }
 
 // Rules are compiled once and may be used by many goroutines.

@@ -138,7 +138,7 @@ func (s *Stream) judge(r *rule, index uint16, from int, view []byte, m []int) {
 		return
 	}
 	s.last[index] = s.base + int64(from+m[1])
-	hit := Hit{r.id, r.description, r.severity, s.base + int64(from+a)}
+	hit := Hit{Rule: r.id, Description: r.description, Severity: r.severity, Offset: s.base + int64(from+a)}
 	if s.seen.Rule != "" && s.seen.Offset == hit.Offset && !outranks(hit, s.seen) {
 		return // two rules, one secret
 	}
