@@ -97,6 +97,10 @@ func (a *app) scanner(p policy, set secret.Set, memory scan.Memory, held bool) (
 // remembers nothing, where there is no key. Credentials that were minted for
 // this run decide by their age: see package verdict.
 func (p policy) memory(dir string, set secret.Set, x *index.Index) *verdict.Book {
+	return p.memoryOf(thisProgram, dir, set, x)
+}
+
+func (p policy) memoryOf(build func() string, dir string, set secret.Set, x *index.Index) *verdict.Book {
 	key := set.Key("remembered verdicts")
 	if key == nil {
 		return nil
@@ -105,7 +109,7 @@ func (p policy) memory(dir string, set secret.Set, x *index.Index) *verdict.Book
 	if p.patterns != nil {
 		rulesVersion = p.options.Version()
 	}
-	program := fmt.Appendf(nil, "%s\x00%s\x00%v\x00%q", version, rulesVersion, p.shallow, p.unread)
+	program := fmt.Appendf(nil, "%s\x00%s\x00%s\x00%v\x00%q", version, build(), rulesVersion, p.shallow, p.unread)
 	lasting, since := set.Lasting()
 	if since.IsZero() {
 		return verdict.Open(dir, key, x.Fingerprint(key), program)
