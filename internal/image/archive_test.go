@@ -334,3 +334,39 @@ func TestFindDocuments(t *testing.T) {
 		t.Error("index.json itself is not scanned")
 	}
 }
+
+// FuzzArchive: whatever an archive says, it is a Source whose documents can be
+// read, or an error, and nothing of it is left behind.
+func FuzzArchive(f *testing.F) {
+	layout, _ := laidOut(f, "{}", "one")
+	index, manifest := layout[len(layout)-1], saved(f, []string{"one"}, []string{"two"})
+	list := manifest[len(manifest)-1]
+	for _, docs := range [][2]string{{index.data, list.data}, {index.data, "{}"}, {index.data, ""}, {`{"manifests":[{"digest":"x"}]}`, list.data}, {"", list.data}, {"[]", "[]"}, {`{"manifests":null}`, `[{}]`}} {
+		f.Add(docs[0], docs[1], true, true)
+		f.Add(docs[0], docs[1], docs[0] != "", false)
+	}
+	f.Fuzz(func(t *testing.T, index, list string, hasIndex, hasList bool) {
+		files := append(append([]entry{}, layout[:len(layout)-1]...), manifest[:len(manifest)-1]...)
+		if hasIndex {
+			files = append(files, entry{"index.json", index})
+		}
+		if hasList {
+			files = append(files, entry{"manifest.json", list})
+		}
+		src, cache, err := find(t, tarred(t, files...))
+		if err == nil {
+			for _, d := range src.Documents {
+				if r, err := src.Open(d.Digest.String()); err != nil || r.Close() != nil {
+					t.Errorf("a document: %v", err)
+				}
+			}
+			err = src.Close()
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if left, _ := os.ReadDir(filepath.Join(cache, "runs")); len(left) != 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+}
