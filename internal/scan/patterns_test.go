@@ -41,7 +41,9 @@ type modes struct {
 }
 
 func (m modes) Stream(at Place, size int64, found func(Hit)) PatternStream {
+	m.mu.Lock() // the config and the layer are read at the same time
 	m.seen[at.Path+"#"+at.Field] = at.Mode
+	m.mu.Unlock()
 	return m.listener.Stream(at, size, found)
 }
 

@@ -71,6 +71,11 @@ var packings = []struct {
 			return xz.WriterConfig{DictCap: lzma.MinDictCap}.NewWriter(w)
 		})
 	}},
+	{nested.Lzma, "!", false, func(b []byte) ([]byte, error) {
+		return through(b, func(w io.Writer) (io.WriteCloser, error) {
+			return lzma.WriterConfig{DictCap: lzma.MinDictCap}.NewWriter(w)
+		})
+	}},
 	{nested.Zstd, "!", true, func(b []byte) ([]byte, error) {
 		return through(b, func(w io.Writer) (io.WriteCloser, error) {
 			return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(zstd.MinWindowSize), zstd.WithEncoderConcurrency(1))
