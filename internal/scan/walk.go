@@ -99,6 +99,8 @@ func (w *walk) opens(p part, lv *level, f nested.Format, depth int) bool {
 	}
 	if err != nil && (f.Certain() || isBudget(err)) {
 		w.fail(p.path, fmt.Errorf("reading %s: %w", f, err))
+	} else if err == nil && w.stop && !f.Compressed() {
+		w.found.unread.add(p.path, "left where a budget was hit in it") // whoever allows the one file has not allowed its neighbours
 	}
 	return err == nil && !w.stop
 }
