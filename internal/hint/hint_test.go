@@ -29,10 +29,29 @@ func TestNearest(t *testing.T) {
 	ids := []string{"npm_token", "db_password", "x"}
 	for name, want := range map[string]string{
 		"npm_tokn": "npm_token", "npmtoken": "npm_token", "db_passwrod": "db_password",
-		"DB_PASSWORD": "", "redis": "", "": "", "y": "",
+		"DB_PASSWORD": "db_password", "NPM-TOKN": "npm_token", "dbPassword": "db_password", "npm.token": "npm_token",
+		"redis": "", "": "", "y": "", "_": "",
 	} {
 		if got := Nearest(name, ids); got != want {
 			t.Errorf("Nearest(%q): got %q, want %q", name, got, want)
+		}
+	}
+	// What differs in writing only comes before what differs in a letter.
+	if got := Nearest("NPM_TOKEN", []string{"npm_tokens", "NPM_TOKENS", "npm.token"}); got != "npm.token" {
+		t.Errorf("got %q, want npm.token", got)
+	}
+}
+
+func TestAlike(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"npm_token", "NPM_TOKEN", true}, {"npm_token", "npm-token", true}, {"npm_token", "npm.Token", true}, {"npm_token", "npmToken", true},
+		{"npm_token", "npm_tokens", false}, {"npm_token", "npm/token", false}, {"", "", false}, {"_", "-", false},
+	} {
+		if got := Alike(tt.a, tt.b); got != tt.want || Alike(tt.b, tt.a) != tt.want {
+			t.Errorf("Alike(%q, %q): got %v, want %v", tt.a, tt.b, got, tt.want)
 		}
 	}
 }

@@ -1,17 +1,33 @@
 package hint
 
-// Nearest returns the candidate that is closest to name by edit distance, or
-// "" when none is close enough to be what was meant (at most a third of the
-// name's length changed, and at least one byte in common).
+import "strings"
+
+// Nearest returns the candidate that was most likely meant by name, or "" for
+// none: one that is Alike, or else the closest by edit distance, case apart (at
+// most a third of the name's length changed, and at least one byte in common).
 func Nearest(name string, candidates []string) string {
 	best, limit := "", len(name)/3+1
 	for _, c := range candidates {
-		if d := distance(name, c, limit); d <= limit && d < max(len(name), len(c)) {
+		if Alike(name, c) {
+			return c
+		}
+		if d := distance(strings.ToLower(name), strings.ToLower(c), limit); d <= limit && d < max(len(name), len(c)) {
 			best, limit = c, d-1
 		}
 	}
 	return best
 }
+
+// Alike says whether two names differ in their case and in _, - and . only:
+// npm_token, NPM_TOKEN and npmToken are one name to a person.
+func Alike(a, b string) bool {
+	a = fold(a)
+	return a != "" && a == fold(b)
+}
+
+var separators = strings.NewReplacer("_", "", "-", "", ".", "")
+
+func fold(name string) string { return strings.ToLower(separators.Replace(name)) }
 
 // distance is the Levenshtein distance of a and b in bytes, or limit+1 when it
 // is larger than limit.
