@@ -148,7 +148,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	b.layout.Use(image.OpenCache(b.cacheDir, maxBlobCache))
 	b.layout.Borrow(b.engine.Blobs)
 	b.request.Store, b.request.Take = b.layout.Store(b.watch), b.layout.Take(b.watch)
-	b.request.Secret = buildkit.Optional(b.value, b.optional)
+	b.request.Secret, b.request.Given = b.value, buildkit.Given{IDs: mounted(b.set), Optional: b.optional}
 	if b.request.Outputs.Files != nil {
 		if b.files, err = b.layout.Files(); err != nil {
 			return img, err
@@ -215,7 +215,19 @@ func (b *build) solve(ctx context.Context, out buildkit.Output) (buildkit.Result
 		giveUp()
 	}
 	wait()
+	if unfit := new(buildkit.Unfit); errors.As(err, &unfit) {
+		err = b.tell(b.request, unfit.Problems)
+	}
 	return res, err
+}
+
+// mounted lists the ids of the secrets that a step can mount.
+func mounted(set secret.Set) []string {
+	var ids []string
+	for _, s := range set.Mounted() {
+		ids = append(ids, s.ID())
+	}
+	return ids
 }
 
 // maxBlobCache bounds the blobs that are kept between runs, in bytes.

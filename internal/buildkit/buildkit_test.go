@@ -185,22 +185,6 @@ func watchDisk(ctx context.Context, dir, value string) (found string) {
 	return found
 }
 
-func TestSolveUnknownSecret(t *testing.T) {
-	e := private(t, t.TempDir())
-	defer e.Close()
-	store, err := contentlocal.NewStore(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = e.Solve(t.Context(), Request{
-		Context: buildContext(t, shell+"RUN --mount=type=secret,id=nope true\n"), Store: store,
-		Secret: func(id string) ([]byte, error) { return nil, fmt.Errorf("%s: %w", id, os.ErrNotExist) },
-	}, output(io.Discard))
-	if err == nil || !strings.Contains(err.Error(), `asks for a secret "nope"`) {
-		t.Errorf("got %v, want an error that names the id (I7)", err)
-	}
-}
-
 func TestConnectNamesTheAddress(t *testing.T) {
 	_, err := Connect(t.Context(), EngineOptions{Builders: []string{"unix:///nonexistent/bk.sock"}, Getenv: func(string) string { return "" }})
 	if err == nil || !strings.Contains(err.Error(), "unix:///nonexistent/bk.sock") || len(hint.Of(err)) == 0 {

@@ -172,8 +172,13 @@ func (c *checking) missing(mounts []Mount) {
 		if slices.Contains(c.given.IDs, m.ID) || slices.Contains(c.given.Optional, m.ID) && !m.Required {
 			continue
 		}
-		c.problem(finding.Error, RuleMissing, m.Line, missing(m.ID, c.given.IDs), "no source gives the secret %q%s", m.ID, c.by(m))
+		c.lacks(m)
 	}
+}
+
+// lacks notes a mount of a secret that no source gives.
+func (c *checking) lacks(m Mount) {
+	c.problem(finding.Error, RuleMissing, m.Line, missing(m.ID, c.given.IDs), "no source gives the secret %q%s", m.ID, c.by(m))
 }
 
 // by says where a mount is that is not in the line that it is blamed on.
@@ -208,6 +213,7 @@ func (c *checking) unused(mounts []Mount) {
 
 // missing says what to do about an id that no source gives.
 func missing(id string, ids []string) string {
+	ids = slices.DeleteFunc(slices.Clone(ids), asksItself) // which are for the context
 	if near := hint.Nearest(id, ids); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -8,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +21,6 @@ import (
 	"github.com/moby/buildkit/identity"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/auth/authprovider"
-	"github.com/moby/buildkit/session/secrets"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/org/secure-build/internal/hint"
@@ -58,6 +57,9 @@ type Request struct {
 	// Secret returns the value of a mounted secret. An error that wraps
 	// os.ErrNotExist says that there is none of this id.
 	Secret func(id string) ([]byte, error)
+	// Given has the ids that may be missing or empty, and those that Secret
+	// knows, to suggest one of. The build ends with an Unfit if another lacks.
+	Given Given
 	// Rotate returns a keyed digest of a secret's value, which makes the steps
 	// that mount it run again when it has changed, and "" for an id that it does
 	// not know. It is nil for steps that stay cached.
@@ -99,17 +101,17 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 	if e.trace, err = e.begin(ctx); err != nil {
 		return Result{}, err
 	}
-	rotation := newRotation(req.Rotate, e.trace)
-	req.Secret, req.Store = rotation.secrets(req.Secret), e.asks(req)
+	rotation, lacking := newRotation(req.Rotate, e.trace), newLacking(req)
+	req.Secret, req.Store = rotation.secrets(lacking.secret), e.asks(req)
 	opt, err := e.options(req)
 	if err != nil {
 		return Result{}, err
 	}
 	opt.CacheExports = entries(slices.DeleteFunc(slices.Clone(req.CacheTo), func(c Cache) bool { return c.Type != "inline" }))
 	out.packs = &packing{map[string]time.Duration{}}
-	resp, base, err := e.run(ctx, req, opt, rotation, out)
+	resp, base, err := e.run(ctx, req, opt, beforehand{lacking, rotation}, out)
 	if err != nil {
-		return Result{}, err
+		return Result{}, cmp.Or(lacking.unfit(), err)
 	}
 	root, err := rootOf(resp.ExporterResponse)
 	if err != nil {
@@ -119,9 +121,16 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base, Packing: out.packs.took()}, nil
 }
 
+// beforehand is what is done with the build graphs that the frontend has made,
+// before anything of them runs.
+type beforehand struct {
+	*lacking
+	*rotation
+}
+
 // run solves with the daemon's frontend, and shows what BuildKit says. base is
 // the diff IDs of the base images' layers.
-func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rotation *rotation, out Output) (resp *client.SolveResponse, base []string, err error) {
+func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, before beforehand, out Output) (resp *client.SolveResponse, base []string, err error) {
 	serve(req, opt.FrontendAttrs)
 	out.trace = e.trace
 	opt.CacheImports = entries(out.there(req.CacheFrom))
@@ -141,7 +150,10 @@ func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, rota
 					return nil, err
 				}
 				base = baseLayers(res.Metadata)
-				return rotation.result(ctx, c, res)
+				if err := before.hold(ctx, res); err != nil {
+					return nil, err
+				}
+				return before.result(ctx, c, res)
 			}, raw)
 			return err
 		})
@@ -190,28 +202,12 @@ func (e *Engine) options(req Request) (client.SolveOpt, error) {
 	return opt, nil
 }
 
-// store answers BuildKit's questions for secrets.
-//
-// An id that we do not have is an error, not secrets.ErrNotFound: with that, a
-// mount that is not "required" would be left out in silence, which is how an
-// image gets built without its secret (I7). The contract check says it earlier
-// and better; this is for what it cannot see, such as a frontend of its own.
-// The ids that BuildKit asks for by itself, for git and HTTP sources, are
-// different: there "none" is the usual answer.
+// store answers BuildKit's questions for secrets, as Request.Secret does.
 type store struct {
 	get func(string) ([]byte, error)
 }
 
-func (s store) GetSecret(_ context.Context, id string) ([]byte, error) {
-	v, err := s.get(id)
-	if !errors.Is(err, os.ErrNotExist) {
-		return v, err
-	}
-	if asksItself(id) {
-		return nil, secrets.ErrNotFound
-	}
-	return nil, fmt.Errorf("the build asks for a secret %q that no source gives", id)
-}
+func (s store) GetSecret(_ context.Context, id string) ([]byte, error) { return s.get(id) }
 
 // asksItself says whether BuildKit asks for an id when it fetches something,
 // without any step that mounts it.
@@ -262,8 +258,6 @@ func explain(err error) error {
 	switch {
 	case strings.Contains(msg, "did not complete successfully"):
 		return hint.Wrap(err, "the step's own output is above; a secret is there only in the RUN that mounts it")
-	case strings.Contains(msg, "asks for a secret"):
-		return hint.Wrap(err, "name it with --sops or --secret")
 	case strings.Contains(msg, "failed to read dockerfile"):
 		return hint.Wrap(err, "name the Dockerfile with --file")
 	}

@@ -93,7 +93,7 @@ func (e *Engine) Publish(ctx context.Context, req Request, c Cache, out Output) 
 // again solves what was solved before, for its cache alone.
 func (e *Engine) again(ctx context.Context, req Request, caches []client.CacheOptionsEntry, out Output) (*client.SolveResponse, error) {
 	rotation := newRotation(req.Rotate, e.trace)
-	req.Secret = rotation.secrets(req.Secret)
+	req.Secret = rotation.secrets(newLacking(req).secret)
 	out.Warn = nil // the build has warned
 	opt, err := e.options(req)
 	if err != nil {
@@ -101,7 +101,7 @@ func (e *Engine) again(ctx context.Context, req Request, caches []client.CacheOp
 	}
 	opt.Exports, opt.CacheExports = nil, caches
 	maps.DeleteFunc(opt.FrontendAttrs, func(k, _ string) bool { return k == "no-cache" || strings.HasPrefix(k, "attest:") })
-	resp, _, err := e.run(ctx, req, opt, rotation, out)
+	resp, _, err := e.run(ctx, req, opt, beforehand{rotation: rotation}, out)
 	return resp, err
 }
 

@@ -1,14 +1,11 @@
 package buildkit
 
 import (
-	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 
-	"github.com/moby/buildkit/session/secrets"
 	"github.com/org/secure-build/internal/finding"
 )
 
@@ -62,7 +59,7 @@ func CheckValues(req Request, checked Checked, optional []string, known Known) (
 	}
 	for _, m := range checked.Mounts {
 		if n, ok := known.Len(m.ID); ok && n == 0 && !slices.Contains(optional, m.ID) {
-			c.problem(finding.Error, RuleEmpty, m.Line, fmt.Sprintf("is it meant to be? then say --optional-secret %s", m.ID), "the secret %q is empty", m.ID)
+			c.empty(m)
 		}
 	}
 	for i, line := range strings.Split(string(dt), "\n") {
@@ -73,16 +70,9 @@ func CheckValues(req Request, checked Checked, optional []string, known Known) (
 	return finding.SortProblems(c.problems), nil
 }
 
-// Optional answers for secrets that may be missing: BuildKit then mounts
-// nothing, where the Dockerfile does not say required=true. get is as in Request.
-func Optional(get func(id string) ([]byte, error), ids []string) func(id string) ([]byte, error) {
-	return func(id string) ([]byte, error) {
-		v, err := get(id)
-		if errors.Is(err, os.ErrNotExist) && slices.Contains(ids, id) {
-			return nil, secrets.ErrNotFound
-		}
-		return v, err
-	}
+// empty notes a mount of a secret without a value.
+func (c *checking) empty(m Mount) {
+	c.problem(finding.Error, RuleEmpty, m.Line, fmt.Sprintf("is it meant to be? then say --optional-secret %s", m.ID), "the secret %q is empty", m.ID)
 }
 
 // option notes an option of the build that holds a value.
