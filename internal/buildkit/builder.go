@@ -1,7 +1,6 @@
 package buildkit
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -9,9 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -171,7 +168,7 @@ func (b instance) nodes(ctx context.Context) ([]node, error) {
 			one.address, one.serverName = n.Endpoint, n.DriverOpts["servername"]
 			one.ca, one.cert, one.key = n.DriverOpts["cacert"], n.DriverOpts["cert"], n.DriverOpts["key"]
 		case "kubernetes":
-			one.address, err = podOf(ctx, n.Name, n.Endpoint, n.DriverOpts["namespace"])
+			one.address, err = podOf(ctx, kubectlTimeout, n.Name, n.Endpoint, n.DriverOpts["namespace"])
 		case "docker", "":
 			err = hint.Wrap(errNoExport, "docker buildx create --use makes one that can; without --builder another daemon is looked for")
 		default:
@@ -186,41 +183,6 @@ func (b instance) nodes(ctx context.Context) ([]node, error) {
 		return nil, fmt.Errorf("using the builder %s: it has no nodes", b.Name)
 	}
 	return all, nil
-}
-
-// podOf asks kubectl for a pod of a builder's deployment, whose label app is
-// its name (buildx' driver/kubernetes/manifest).
-func podOf(ctx context.Context, name, endpoint, namespace string) (string, error) {
-	app, kubeconfig := name, ""
-	if u, err := url.Parse(endpoint); err == nil && u.Scheme == "kubernetes" {
-		app, kubeconfig = cmp.Or(u.Query().Get("deployment"), app), u.Query().Get("kubeconfig")
-	}
-	args := []string{"get", "pods", "--selector", "app=" + app, "--field-selector", "status.phase=Running", "--output", "jsonpath={.items[0].metadata.name}"}
-	if namespace != "" {
-		args = append(args, "--namespace", namespace)
-	}
-	cmd := exec.CommandContext(ctx, "kubectl", args...)
-	for _, variable := range []string{"PATH", "HOME", "KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"} {
-		cmd.Env = append(cmd.Env, variable+"="+os.Getenv(variable))
-	}
-	if kubeconfig != "" {
-		cmd.Env = append(cmd.Env, "KUBECONFIG="+kubeconfig)
-	}
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	pod := strings.TrimSpace(string(out))
-	if err == nil && pod == "" {
-		err = errors.New("none runs")
-	}
-	if err != nil {
-		return "", hint.Wrap(fmt.Errorf("finding a pod of %s: %w: %s", app, err, strings.TrimSpace(said.String())), "docker buildx inspect --bootstrap starts it")
-	}
-	address := "kube-pod://" + pod
-	if namespace != "" {
-		address += "?namespace=" + url.QueryEscape(namespace)
-	}
-	return address, nil
 }
 
 // ParseBuilder takes --builder apart: PLATFORM[,PLATFORM]=WHERE or WHERE.

@@ -5,8 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/org/secure-build/internal/hint"
 )
 
 // buildxFiles are what buildx keeps, as it wrote them (v0.37.0).
@@ -43,7 +45,7 @@ func write(t *testing.T, name, text string) {
 func TestBuildxBuilders(t *testing.T) {
 	dir := buildxConfig(t)
 	bin := t.TempDir()
-	write(t, filepath.Join(bin, "kubectl"), "#!/bin/sh\n"+`[ "$*" = "get pods --selector app=buildkit-x --field-selector status.phase=Running --output jsonpath={.items[0].metadata.name} --namespace ci" ] && [ -z "$SOPS_AGE_KEY" ] && printf buildkit-x-7f`)
+	write(t, filepath.Join(bin, "kubectl"), "#!/bin/sh\n"+`[ "$*" = "get pods --selector app=buildkit-x --field-selector status.phase=Running --output jsonpath={.items[0].metadata.name} --request-timeout 15s --namespace ci" ] && [ -z "$SOPS_AGE_KEY" ] && printf buildkit-x-7f`)
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	t.Setenv("SOPS_AGE_KEY", "not for kubectl")
 	for _, tt := range []struct {
@@ -82,6 +84,24 @@ func TestBuildxBuilders(t *testing.T) {
 			t.Errorf("%s: got error %v, want %q", tt.name, err, tt.err)
 		} else if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(node{})); diff != "" && tt.want != nil {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+// TestSilentKubectl: a kubectl that does not answer, or leaves a child behind
+// that holds its output, is an error in bounded time.
+func TestSilentKubectl(t *testing.T) {
+	for _, script := range []string{"exec sleep 200", "sleep 20 & exec sleep 200", "trap '' TERM; sleep 20; sleep 200"} {
+		bin := t.TempDir()
+		write(t, filepath.Join(bin, "kubectl"), "#!/bin/sh\n"+script+"\n")
+		t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+		began := time.Now()
+		_, err := podOf(t.Context(), 200*time.Millisecond, "pods0", "kubernetes:///pods?deployment=buildkit-x", "ci")
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("%s: got an answer after %v", script, took)
+		}
+		if !says(err, "finding a pod of buildkit-x: kubectl has not answered in 200ms") || len(hint.Of(err)) == 0 {
+			t.Errorf("%s: got %v", script, err)
 		}
 	}
 }
