@@ -22,7 +22,12 @@ names of a SOPS file's values are clear text, so no key is needed, and nothing
 is built or fetched. With --compose, every service of a Compose file (or those
 of --service) is checked; what is found begins with its name.
 
-Exit status: 0 they fit; 1 error; 3 a secret is missing, or surely gets out.`
+A Dockerfile that BuildKit fetches with its context is not read: that is a
+warning, and "ok" in the JSON is null. The build holds it against the secrets
+before its first step.
+
+Exit status: 0 they fit, as far as they were read; 1 error; 3 a secret is
+missing, or surely gets out.`
 
 func (a *app) checkCommand() *cobra.Command {
 	var opts options
@@ -134,7 +139,7 @@ func (c *checking) check(ctx context.Context) (err error) {
 
 // say prints what was found; see tell.
 func (c *checking) say() error {
-	if err := c.tell(c.request, c.checked.Problems); err != nil {
+	if err := c.tell(c.request, c.checked.Problems); err != nil || c.checked.Unread {
 		return err
 	}
 	_, err := fmt.Fprintln(c.stdout, c.about()+"every secret that the Dockerfile mounts is there")
@@ -156,13 +161,15 @@ type (
 
 // checkJSON prints what was found, for scripts. The exit code is the same.
 func (a *app) checkJSON(all []*checking) error {
+	ok, unread := true, false
 	out := struct {
-		OK       bool            `json:"ok"`
+		OK       *bool           `json:"ok"`                 // nil if nothing is wrong in what was read, and that is not all
 		Services []string        `json:"services,omitempty"` // those that were checked
 		Mounts   []servedMount   `json:"mounts"`
 		Problems []servedProblem `json:"problems"`
-	}{true, nil, []servedMount{}, []servedProblem{}}
+	}{&ok, nil, []servedMount{}, []servedProblem{}}
 	for _, c := range all {
+		unread = unread || c.checked.Unread
 		if c.service != "" {
 			out.Services = append(out.Services, c.service)
 		}
@@ -171,8 +178,11 @@ func (a *app) checkJSON(all []*checking) error {
 		}
 		for _, p := range c.checked.Problems {
 			out.Problems = append(out.Problems, servedProblem{c.service, p})
-			out.OK = out.OK && p.Severity != finding.Error
+			ok = ok && p.Severity != finding.Error
 		}
+	}
+	if ok && unread {
+		out.OK = nil
 	}
 	text, err := json.MarshalIndent(out, "", "  ")
 	if err != nil {
@@ -181,7 +191,7 @@ func (a *app) checkJSON(all []*checking) error {
 	if _, err := fmt.Fprintf(a.stdout, "%s\n", text); err != nil {
 		return err
 	}
-	if !out.OK {
+	if !ok {
 		return commandError(exitContract) // it has been said
 	}
 	return nil

@@ -20,10 +20,6 @@ import (
 // contract holds the Dockerfile against the names of the secrets, which need no
 // key, and says what it finds.
 func (a *app) contract(ctx context.Context, s secrets, req buildkit.Request, failOn finding.FailOn) (buildkit.Checked, error) {
-	if req.Remote() {
-		a.warn("the Dockerfile is fetched by BuildKit: a secret that it mounts and that no source gives ends the build, not this check")
-		return buildkit.Checked{}, nil
-	}
 	checked, err := s.check(ctx, req, failOn)
 	if err != nil {
 		return checked, err

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,21 +43,25 @@ type Checked struct {
 	File     string // the Dockerfile's name, as problems have it
 	Mounts   []Mount
 	Problems []finding.Problem
+	Unread   bool // BuildKit fetches it, so nothing is known of its mounts
 
 	args map[string]int // build arguments that it declares, with the line
 }
 
 // Check holds a Dockerfile against the secrets that there are, and looks for
-// mistakes that let secrets out, without a daemon, a network or a key (I7).
+// mistakes that let secrets out, without a daemon, a network or a key (I7). One
+// that BuildKit fetches is Unread: Solve holds it against the secrets. Of a
+// build context that it fetches for a Dockerfile of this machine nothing is
+// known, as if it were empty.
 //
 // Every mount counts, whether it says required=true or not: without that,
 // BuildKit mounts nothing for an unknown id and the build passes. An error is a
 // Dockerfile that cannot be read; what is wrong in one that can is a Problem.
 func Check(ctx context.Context, req Request, given Given) (Checked, error) {
-	if req.Remote() {
+	if !req.here() {
 		c := checking{file: req.Context}
-		c.problem(finding.Warning, RuleRemote, 0, "", "the Dockerfile is fetched by BuildKit: a secret that it mounts and that no source gives ends the build, not this check")
-		return Checked{Problems: c.problems}, nil
+		c.problem(finding.Warning, RuleRemote, 0, "", "the Dockerfile is fetched by BuildKit, and not checked here: a secret that it mounts and that no source gives ends the build before its first step")
+		return Checked{Problems: c.problems, Unread: true}, nil
 	}
 	dt, err := readDockerfile(req)
 	if err != nil {
@@ -68,6 +70,11 @@ func Check(ctx context.Context, req Request, given Given) (Checked, error) {
 	opt, err := (&Engine{}).options(req)
 	if err != nil {
 		return Checked{}, err
+	}
+	c := checking{file: filepath.Base(req.dockerfile()), text: dt, req: req, given: given, rehearsal: &rehearsal{opt: opt}}
+	if req.Remote() {
+		unfetched(&c.opt)
+		c.problem(finding.Warning, RuleRemote, 0, "", "the build context is fetched by BuildKit: which of its files are copied is not checked here")
 	}
 	ctx, cancel := context.WithTimeout(ctx, maxCheckTime)
 	defer cancel()
@@ -82,7 +89,6 @@ func Check(ctx context.Context, req Request, given Given) (Checked, error) {
 				done <- outcome{err: fmt.Errorf("reading %s: BuildKit's reader gave up on it: %v", filepath.Base(req.dockerfile()), p)}
 			}
 		}()
-		c := checking{file: filepath.Base(req.dockerfile()), text: dt, req: req, given: given, rehearsal: &rehearsal{opt: opt}}
 		checked, err := c.check(ctx)
 		done <- outcome{checked, err}
 	}()
@@ -221,41 +227,4 @@ func missing(id string, ids []string) string {
 		return fmt.Sprintf("no secrets were given: name them with --sops FILE or --secret id=%s,src=FILE", id)
 	}
 	return fmt.Sprintf("there are %s; add one with --sops or --secret id=%s,src=FILE, or say --optional-secret %s", strings.Join(ids, ", "), id, id)
-}
-
-func readDockerfile(req Request) ([]byte, error) {
-	fi, err := os.Stat(req.Context)
-	if err != nil {
-		err = fmt.Errorf("reading the build context: %w", err)
-		if strings.Contains(req.Context, "defaultContext") { // a template of docker/build-push-action
-			return nil, hint.Wrap(err, "name the folder in the checkout, such as . or ./app: the repository is not fetched again")
-		}
-		return nil, hint.Wrap(err, "CONTEXT is the folder that COPY reads from, often .")
-	}
-	if !fi.IsDir() {
-		return nil, hint.Wrap(fmt.Errorf("reading the build context: %s is not a folder", req.Context), "CONTEXT is the folder that COPY reads from; name the Dockerfile with --file")
-	}
-	if req.Inline != "" {
-		if len(req.Inline) > maxDockerfile {
-			return nil, fmt.Errorf("reading the Dockerfile: it is larger than %d bytes", maxDockerfile)
-		}
-		return []byte(req.Inline), nil
-	}
-	name := req.dockerfile()
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, hint.Wrap(fmt.Errorf("reading the Dockerfile: %w", err), "it is CONTEXT/Dockerfile unless --file names another")
-	}
-	defer f.Close()
-	if fi, err := f.Stat(); err == nil && fi.IsDir() {
-		return nil, hint.Wrap(fmt.Errorf("reading the Dockerfile: %s is a folder", name), "--file names the Dockerfile itself")
-	}
-	dt, err := io.ReadAll(io.LimitReader(f, maxDockerfile+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the Dockerfile: %w", err)
-	}
-	if len(dt) > maxDockerfile {
-		return nil, fmt.Errorf("reading the Dockerfile: %s is larger than %d bytes", name, maxDockerfile)
-	}
-	return dt, nil
 }

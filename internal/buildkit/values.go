@@ -29,7 +29,7 @@ var plainOptions = []string{"name", "filename", "target", "platform"}
 // decides.
 func CheckValues(req Request, checked Checked, optional []string, known Known) ([]finding.Problem, error) {
 	var dt []byte
-	if !req.Remote() {
+	if req.here() {
 		var err error
 		if dt, err = readDockerfile(req); err != nil {
 			return nil, err
