@@ -9,6 +9,7 @@ import (
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
 	"github.com/org/secure-build/internal/finding"
+	"github.com/org/secure-build/internal/hint"
 )
 
 const (
@@ -82,31 +83,47 @@ func onbuild(expression string) instructions.Command {
 	return cmd
 }
 
+// like is the given secret whose name a variable has, in whatever case and with
+// whatever between its words; "" for none. said tells it in a message.
+func (c *checking) like(name string) (id, said string) {
+	if slices.Contains(c.given.IDs, name) {
+		return name, fmt.Sprintf(", like the secret %q", name)
+	}
+	for _, id := range c.given.IDs {
+		if hint.Alike(id, name) {
+			return id, fmt.Sprintf(", like the secret %q", id)
+		}
+	}
+	return "", ""
+}
+
 // argument looks at an ARG. One named like a secret is meant to be given one.
 func (c *checking) argument(cmd *instructions.ArgCommand) {
 	line := lineAt(cmd)
 	for _, a := range cmd.Args {
+		id, like := c.like(a.Key)
 		switch {
 		case a.Value != nil && (vendorKey(*a.Value) || len(urlCredentials(*a.Value)) > 0):
 			c.variable("ARG", RuleArg, a.Key, *a.Value, line)
-		case secretName(a.Key) && (a.Value == nil || *a.Value == "" || !harmless(*a.Value)):
-			c.problem(finding.Warning, RuleArg, line, useMount, "ARG %s: a build argument is not secret: the image's history and its provenance have its value", a.Key)
+		case (id != "" || secretName(a.Key)) && (a.Value == nil || *a.Value == "" || !harmless(*a.Value)):
+			c.problem(finding.Warning, RuleArg, line, useMount, "ARG %s%s: a build argument is not secret: the image's history and its provenance have its value", a.Key, like)
 		}
 	}
 }
 
 // variable looks at what an instruction sets.
 func (c *checking) variable(instruction, rule, name, value string, line int) {
+	id, like := c.like(name)
 	switch {
 	case vendorKey(value):
 		c.problem(finding.Error, rule, line, useMount+"; and make a new one, since this one is in the Dockerfile", "%s %s has a key in it", instruction, name)
 	case len(urlCredentials(value)) > 0:
 		c.problem(finding.Warning, rule, line, useMount, "%s %s has a URL with a password in it", instruction, name)
-	case !secretName(name):
+	case id == "" && !secretName(name):
 	case indirect.MatchString(strings.Trim(value, `"'`)) && !strings.Contains(value, ":-"):
-		c.problem(finding.Warning, rule, line, useMount, "%s %s: what the build is given for it stays in the image's configuration", instruction, name)
+		c.problem(finding.Warning, rule, line, useMount, "%s %s%s: what the build is given for it stays in the image's configuration", instruction, name, like)
 	case !harmless(value):
-		c.problem(finding.Warning, rule, line, useMount, "%s %s: its value stays in the image's configuration, for everyone who can pull it", instruction, name)
+		c.problem(finding.Warning, rule, line, useMount, "%s %s%s: its value stays in the image's configuration, for everyone who can pull it", instruction, name, like)
 	}
 }
 
@@ -158,15 +175,20 @@ func (c *checking) passed(stages []instructions.Stage, globals []instructions.Ar
 	lines := declared(stages, globals)
 	for _, name := range slices.Sorted(maps.Keys(c.req.BuildArgs)) {
 		value := c.req.BuildArgs[name]
+		id, like := c.like(name)
+		remedy := fmt.Sprintf("leave --build-arg %s out, and use RUN --mount=type=secret,id=%s,env=%s …", name, id, name)
 		switch {
 		case value == "":
-		case slices.Contains(c.given.IDs, name):
-			c.problem(finding.Error, RuleBuildArg, lines[name], fmt.Sprintf("leave --build-arg %s out, and use RUN --mount=type=secret,id=%s,env=%s …", name, name, name),
-				"the secret %q is passed as a build argument too", name)
+		case id != "" && id == name:
+			c.problem(finding.Error, RuleBuildArg, lines[name], remedy, "the secret %q is passed as a build argument too", id)
+		case id != "" && secretName(name) && !harmless(value):
+			c.problem(finding.Error, RuleBuildArg, lines[name], remedy, "the secret %q is passed as the build argument %s too", id, name)
 		case vendorKey(value):
 			c.problem(finding.Error, RuleBuildArg, lines[name], useMount, "the build argument %s has a key in it", name)
 		case len(urlCredentials(value)) > 0:
 			c.problem(finding.Warning, RuleBuildArg, lines[name], useMount, "the build argument %s has a URL with a password in it", name)
+		case id != "" && !harmless(value):
+			c.problem(finding.Warning, RuleBuildArg, lines[name], remedy, "the build argument %s is named%s", name, strings.TrimPrefix(like, ","))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.req.Labels)) {

@@ -29,7 +29,7 @@ func TestMistakes(t *testing.T) {
 		{"ENV", stage + "ENV NPM_TOKEN=abc123def\n", nil, "warning secret-in-env 2 ENV NPM_TOKEN"},
 		{"ENV in camel case", stage + "ENV dbPassword=hunter22\n", nil, "warning secret-in-env 2 ENV dbPassword"},
 		{"ENV of several", stage + "ENV A=1 \\\n  API_KEY=abc123def \\\n  B=2\n", nil, "warning secret-in-env 2 ENV API_KEY"},
-		{"ENV from an ARG", stage + "ARG NPM_TOKEN\nENV NPM_TOKEN=$NPM_TOKEN\n", nil, "warning secret-in-arg 2; warning secret-in-env 3 ENV NPM_TOKEN: what the build is given"},
+		{"ENV from an ARG", stage + "ARG NPM_TOKEN\nENV NPM_TOKEN=$NPM_TOKEN\n", nil, "warning secret-in-arg 2; warning secret-in-env 3 ENV NPM_TOKEN, like the secret \"npm_token\": what the build is given"},
 		{"ENV with a vendor's key", stage + "ENV GREETING=" + githubToken + "\n", nil, "error secret-in-env 2 ENV GREETING has a key"},
 		{"ENV with a URL", stage + "ENV DATABASE=postgres://app:hunter22@db/app\n", nil, "warning secret-in-env 2 ENV DATABASE has a URL with a password"},
 		{"ENV of a stage that is not reached", "FROM scratch AS a\nENV NPM_TOKEN=abc123def\nFROM scratch\nCOPY Dockerfile /\n", nil, "warning SecretsUsedInArgOrEnv 2"},
@@ -53,8 +53,17 @@ func TestMistakes(t *testing.T) {
 		{"no secret: ARG", stage + "ARG VERSION=1.2.3 KEYS_URL=https://example.com/keys\n", nil, ""},
 
 		{"a key as build argument", stage + "ARG X\n", map[string]string{"X": githubToken}, "error secret-build-arg 2 the build argument X has a key"},
-		{"a secret's id as build argument", stage + "ARG given\n", map[string]string{"given": "x"}, `error secret-build-arg 2 the secret "given" is passed`},
-		{"no secret: an empty build argument", stage + "ARG given\n", map[string]string{"given": ""}, ""},
+		{"a secret's id as build argument", stage + "ARG given\n", map[string]string{"given": "x"}, `error secret-build-arg 2 the secret "given" is passed as a build argument too; warning secret-in-arg 2`},
+		{"an empty build argument", stage + "ARG given\n", map[string]string{"given": ""}, "warning secret-in-arg 2"},
+
+		{"ARG with a secret's id", stage + "ARG db_url\n", nil, `warning secret-in-arg 2 ARG db_url, like the secret "db_url": a build argument is not secret`},
+		{"ARG with a secret's id in capitals", stage + "ARG DB_URL=postgres-abc-def\n", nil, `warning secret-in-arg 2 ARG DB_URL, like the secret "db_url"`},
+		{"ENV with a secret's id in capitals", stage + "ENV DB_URL=postgres-abc-def\n", nil, `warning secret-in-env 2 ENV DB_URL, like the secret "db_url": its value stays`},
+		{"ENV with a secret's id in camel case", stage + "ENV dbUrl=$X\n", nil, `warning UndefinedVar 2; warning secret-in-env 2 ENV dbUrl, like the secret "db_url": what the build is given`},
+		{"a secret's id in capitals as build argument", stage + "ARG NPM_TOKEN\n", map[string]string{"NPM_TOKEN": "abcdefgh"}, `error secret-build-arg 2 the secret "npm_token" is passed as the build argument NPM_TOKEN too; warning secret-in-arg 2 ARG NPM_TOKEN, like the secret "npm_token"`},
+		{"a secret's id with dashes as build argument", stage + "ARG DB-URL\n", map[string]string{"DB-URL": "postgres-abc"}, `warning secret-build-arg 2 the build argument DB-URL is named like the secret "db_url"; warning secret-in-arg 2`},
+		{"no secret: a number by a secret's name", stage + "ARG DB_URL=80\nENV DB_URL=80\n", map[string]string{"DB_URL": "80"}, ""},
+		{"no secret: the file of a secret", stage + "ARG DB_URL_FILE=x\nENV DB_URL_FILE=x\n", map[string]string{"DB_URL_FILE": "x"}, ""},
 
 		{"LABEL", stage + "LABEL a=" + githubToken + "\n", nil, "error secret-in-label 2 LABEL has a key"},
 		{"CMD", stage + "CMD [\"app\", \"--db\", \"postgres://app:hunter22@db/app\"]\n", nil, "warning password-in-url 2 CMD has a URL"},
@@ -74,7 +83,7 @@ func TestMistakes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := folderOf(t, map[string]string{"Dockerfile": tt.dockerfile})
-			checked, err := Check(t.Context(), Request{Context: dir, BuildArgs: tt.args}, Given{IDs: []string{"given"}})
+			checked, err := Check(t.Context(), Request{Context: dir, BuildArgs: tt.args}, Given{IDs: []string{"given", "db_url", "npm_token"}})
 			if err != nil {
 				t.Fatal(err)
 			}
