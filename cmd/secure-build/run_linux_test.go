@@ -118,7 +118,7 @@ func (s *scene) play(ts *testscript.TestScript, c call) error {
 // environment is the script's: testscript does not give it away as a whole, so
 // a variable that a script may set has to be known here.
 func (s *scene) environment(ts *testscript.TestScript) []string {
-	names := append([]string{"WORK", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "BUILDKIT_PROGRESS", "BUILDX_CONFIG", "BUILDX_NO_DEFAULT_ATTESTATIONS", "DOCKER_CONFIG", "DOCKER_HOST", "NO_COLOR", "NPM_TOKEN", "SOPS_AGE_KEY_FILE",
+	names := append([]string{"WORK", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "BUILDKIT_PROGRESS", "BUILDX_BUILDER", "BUILDX_CONFIG", "BUILDX_NO_DEFAULT_ATTESTATIONS", "DOCKER_CONFIG", "DOCKER_HOST", "NO_COLOR", "NPM_TOKEN", "SOPS_AGE_KEY_FILE",
 		"CI_DEBUG_TRACE", "CI_MERGE_REQUEST_PROJECT_ID", "CI_MERGE_REQUEST_SOURCE_PROJECT_ID", "CI_PIPELINE_SOURCE", "CI_PROJECT_DIR", "CI_PROJECT_ID",
 		"GITHUB_EVENT_NAME", "GITHUB_EVENT_PATH", "GITHUB_OUTPUT", "GITHUB_SHA", "GITHUB_STEP_SUMMARY", "GITHUB_SERVER_URL", "GITLAB_CI", "GITHUB_ACTIONS",
 		"KUBECONFIG", "LOOKS_LIKE_A_PATH", "RUNNER_DEBUG", "SHORT"}, s.vars...)

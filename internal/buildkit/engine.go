@@ -63,7 +63,7 @@ type Engine struct {
 }
 
 // Connect returns the first engine that answers: the builder that was asked
-// for (--builder, BUILDKIT_HOST), the one that buildx uses, a daemon on its
+// for (--builder, BUILDKIT_HOST, BUILDX_BUILDER), the one that buildx uses, a daemon on its
 // usual socket, or a private buildkitd, or BuildKit's image through docker, that
 // is started now and stopped by Close. A builder that was asked for and does not answer is an error, not a
 // reason to go on looking.
@@ -83,8 +83,8 @@ func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
 		}
 		return dialAll(ctx, nodes)
 	}
-	if e := current(ctx, opts); e != nil {
-		return e, nil
+	if e, err := current(ctx, opts); e != nil || err != nil {
+		return e, err
 	}
 	for _, sock := range UsualSockets(opts.Getenv) {
 		if !answers(sock) {
@@ -141,12 +141,14 @@ func dialAll(ctx context.Context, nodes []node) (*Engine, error) {
 	return first, nil
 }
 
-// current is the builder that buildx would use, if that can be used here.
-func current(ctx context.Context, opts EngineOptions) *Engine {
+// current is the builder that buildx would use, if that can be used here. One
+// that is named in BUILDX_BUILDER was asked for; that Docker itself may be is
+// for buildx, and no reason to stop here.
+func current(ctx context.Context, opts EngineOptions) (*Engine, error) {
 	dir := buildxDir(opts.Getenv)
 	name := currentBuilder(dir, opts.Getenv)
 	if name == "" || name == "default" {
-		return nil
+		return nil, nil
 	}
 	b, err := readInstance(dir, name)
 	var nodes []node
@@ -154,7 +156,7 @@ func current(ctx context.Context, opts EngineOptions) *Engine {
 		nodes, err = b.nodes(ctx)
 	}
 	if errors.Is(err, errNoExport) {
-		return nil // Docker itself, which most people have never chosen
+		return nil, nil // Docker itself, which most people have never chosen
 	}
 	if err == nil {
 		err = boot(ctx, nodes, opts.Log)
@@ -163,10 +165,13 @@ func current(ctx context.Context, opts EngineOptions) *Engine {
 	if err == nil {
 		e, err = dialAll(ctx, nodes)
 	}
+	if err != nil && opts.Getenv("BUILDX_BUILDER") != "" {
+		return nil, fmt.Errorf("using the builder of BUILDX_BUILDER: %w", err)
+	}
 	if err != nil {
 		fmt.Fprintf(opts.Log, "secure-build: warning: buildx uses the builder %s, which can not be used: %s; looking for another\n", name, firstLine(err.Error()))
 	}
-	return e
+	return e, nil
 }
 
 // UsualSockets lists where a buildkitd that somebody else runs listens: the
