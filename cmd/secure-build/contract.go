@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
@@ -39,7 +37,6 @@ func (s secrets) check(ctx context.Context, req buildkit.Request, failOn finding
 	if err := errors.Join(errs...); err != nil {
 		return buildkit.Checked{}, err
 	}
-	given.IDs = slices.DeleteFunc(given.IDs, func(id string) bool { return strings.HasPrefix(id, gitToken) }) // for the context, not for a step
 	checked, err := buildkit.Check(ctx, req, given)
 	buildkit.Judge(checked.Problems, failOn)
 	return checked, err

@@ -258,7 +258,7 @@ func explain(err error) error {
 	switch {
 	case strings.Contains(msg, "did not complete successfully"):
 		return hint.Wrap(err, "the step's own output is above; a secret is there only in the RUN that mounts it")
-	case strings.Contains(msg, "failed to read dockerfile"):
+	case strings.Contains(msg, "failed to read dockerfile") && !strings.Contains(msg, "failed to fetch remote"):
 		return hint.Wrap(err, "name the Dockerfile with --file")
 	}
 	return err
