@@ -73,16 +73,16 @@ func TestSolveLacks(t *testing.T) {
 		t.Fatal(err)
 	}
 	req := Request{
-		Context: buildContext(t, shell+"RUN --mount=type=secret,id=nope --mount=type=secret,id=empty,env=E echo it runs\nRUN --mount=type=secret,id=must,required=true true\n"),
+		Context: buildContext(t, shell+"RUN --mount=type=secret,id=nope --mount=type=secret,id=empty,env=E --mount=type=secret,id=gone,env=G test -z \"$E$G\" && echo it runs\nRUN --mount=type=secret,id=must,required=true true\n"),
 		Store:   store,
-		Given:   Given{Optional: []string{"nope", "empty", "must"}},
+		Given:   Given{Optional: []string{"nope", "empty", "gone", "must"}},
 		Secret:  valued(map[string]string{"empty": "", "must": "x"}),
 	}
 	var log bytes.Buffer
 	if _, err := e.Solve(t.Context(), req, output(&log)); err != nil || !strings.Contains(log.String(), "it runs\n") {
 		t.Fatalf("with leave: got %v\n%s", err, &log)
 	}
-	req.Given, req.Secret = Given{IDs: []string{"nop"}, Optional: []string{"must"}}, valued(map[string]string{"empty": ""})
+	req.Given, req.Secret = Given{IDs: []string{"nop"}, Optional: []string{"gone", "must"}}, valued(map[string]string{"empty": ""})
 	log.Reset()
 	_, err = e.Solve(t.Context(), req, output(&log))
 	unfit := new(Unfit)
