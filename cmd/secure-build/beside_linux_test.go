@@ -47,15 +47,18 @@ func TestBesideBuildx(t *testing.T) {
 }
 
 // A beside is where the two meet.
-type beside struct{ home, tools string }
+type beside struct {
+	home, tools string
+	env         []string // of a row
+}
 
 func (b beside) run(dir, command string, args ...string) error {
 	cmd := exec.Command(command, args...)
 	cmd.Dir = dir
-	cmd.Env = []string{
+	cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + b.home, "BUILDX_CONFIG=" + filepath.Join(b.home, "buildx"), "SOURCE_DATE_EPOCH=1700000000",
 		"SECURE_BUILD_CACHE_DIR=" + filepath.Join(b.home, "cache"), "XDG_RUNTIME_DIR=" + b.home, "PASSED_ON=from the environment",
-	}
+	}, b.env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s %s: %w\n%s", filepath.Base(command), strings.Join(args, " "), err, out)
 	}
@@ -70,39 +73,47 @@ func (b beside) compare(t *testing.T, row besideRow) {
 			t.Fatal(err)
 		}
 	}
-	args := func(who string) []string {
-		all := append([]string{"build", "--builder", "beside", "--progress", "plain", "--metadata-file", who + ".json", "--output", "type=oci,dest=" + who + ".tar" + row.output}, row.flags...)
-		return append(all, "ctx")
+	to := "type=oci,dest=WHO.tar" + row.output
+	if row.to != "" {
+		to = row.to
 	}
-	if err := b.run(dir, filepath.Join(b.tools, "buildx"), args("theirs")...); err != nil {
-		t.Fatal(err)
+	if strings.Contains(to, "REGISTRY") {
+		r := newRecorder()
+		t.Cleanup(r.Close)
+		to = strings.ReplaceAll(to, "REGISTRY", r.host())
 	}
-	if err := b.run(dir, "secure-build", args("ours")...); err != nil {
-		t.Fatal(err)
+	b.env = row.env
+	build := func(who, command string) {
+		t.Helper()
+		args := append([]string{"build", "--builder", "beside", "--progress", "plain", "--metadata-file", who + ".json", "--output", strings.ReplaceAll(to, "WHO", who)}, row.flags...)
+		if err := b.run(dir, command, append(args, "ctx")...); err != nil {
+			t.Fatal(err)
+		}
 	}
-	theirs, err := describe(filepath.Join(dir, "theirs.tar"))
+	build("theirs", filepath.Join(b.tools, "buildx"))
+	build("ours", "secure-build")
+	if row.to == "" {
+		sameImages(t, filepath.Join(dir, "theirs.tar"), filepath.Join(dir, "ours.tar"))
+	}
+	theirs := slices.DeleteFunc(keysOf(t, filepath.Join(dir, "theirs.json")), func(k string) bool { return slices.Contains(row.lacks, k) })
+	if diff := cmp.Diff(theirs, keysOf(t, filepath.Join(dir, "ours.json"))); diff != "" {
+		t.Errorf("the keys of the metadata differ (-buildx +secure-build):\n%s", diff)
+	}
+}
+
+func sameImages(t *testing.T, a, b string) {
+	t.Helper()
+	theirs, err := describe(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours, err := describe(filepath.Join(dir, "ours.tar"))
+	ours, err := describe(b)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(theirs, ours); diff != "" {
 		t.Errorf("the images differ (-buildx +secure-build):\n%s", diff)
 	}
-	if diff := cmp.Diff(row.keys(keysOf(t, filepath.Join(dir, "theirs.json"))), keysOf(t, filepath.Join(dir, "ours.json"))); diff != "" {
-		t.Errorf("the keys of the metadata differ (-buildx +secure-build):\n%s", diff)
-	}
-}
-
-// keys are those that we can have. buildx reads a provenance that is not in the
-// image from the daemon's history, into which our builds are not entered.
-func (row besideRow) keys(theirs []string) []string {
-	if row.attested {
-		return theirs
-	}
-	return slices.DeleteFunc(theirs, func(k string) bool { return strings.HasPrefix(k, "buildx.build.provenance") })
 }
 
 func keysOf(t *testing.T, file string) []string {
@@ -190,13 +201,15 @@ func untar(file string) (map[string][]byte, error) {
 
 // A besideRow is one context.
 type besideRow struct {
-	name     string
-	files    string // txtar; a Dockerfile without a header
-	flags    []string
-	output   string // more attributes of the output
-	attested bool   // the provenance is in the image
-	layout   bool   // there is an OCI layout beside the context
-	more     func(dir string) error
+	name   string
+	files  string // txtar; a Dockerfile without a header
+	flags  []string
+	env    []string
+	output string   // more attributes of the output
+	to     string   // an output that is no layout, of which the metadata is compared
+	lacks  []string // keys of the metadata that we cannot have; see buildkit.Record
+	layout bool     // there is an OCI layout beside the context
+	more   func(dir string) error
 }
 
 // write makes the folder ctx, and what stands beside it.

@@ -57,7 +57,7 @@ func (a *app) section(title string) (end func()) {
 
 // outputs hands on what later steps and jobs go on with: the digest and what
 // belongs to it only if the image is clean.
-func (b *build) outputs(res pipeline.Result) error {
+func (b *build) outputs(res pipeline.Result, metadata []byte) error {
 	if platform.Detect(b.getenv) == platform.GitHub && b.getenv("GITHUB_OUTPUT") == "" {
 		return nil // a container inside a step, say: nobody could read them
 	}
@@ -80,12 +80,8 @@ func (b *build) outputs(res pipeline.Result) error {
 			out = append(out, [2]string{"image", b.tags[0].Repository.Name() + "@" + res.Image.Digest})
 		}
 		// GitLab has files for it (--metadata-file), and no place for JSON in a variable.
-		if platform.Detect(b.getenv) == platform.GitHub {
-			metadata, err := buildkit.MetadataJSON(res.Image.Metadata)
-			if err != nil {
-				return fmt.Errorf("writing the metadata: %w", err)
-			}
-			out = append(out, [2]string{"metadata", string(b.redactor.Bytes(metadata))})
+		if platform.Detect(b.getenv) == platform.GitHub && metadata != nil {
+			out = append(out, [2]string{"metadata", string(metadata)})
 		}
 	}
 	var errs []error

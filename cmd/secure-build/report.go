@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,11 +27,20 @@ func (b *build) report(res pipeline.Result) error {
 		fmt.Fprintf(b.stdout, "service %s:\n", b.service)
 	}
 	err := b.say(b.summary(res), b.index, b.reportDir)
+	var metadata []byte
+	if res.Report.Verdict == finding.Clean {
+		var merr error
+		metadata, merr = b.metadata(res.Image)
+		err = errors.Join(err, merr)
+	}
 	if b.fleet == nil || len(b.fleet.builds) == 1 { // of several, none is the one
-		err = errors.Join(err, b.outputs(res))
+		err = errors.Join(err, b.outputs(res, metadata))
 	}
 	if res.Report.Verdict == finding.Clean {
-		err = errors.Join(err, b.writeMetadata(res.Image), b.writeID(res.Image))
+		if b.metadataFile != "" && metadata != nil {
+			err = errors.Join(err, writeFile(b.metadataFile, metadata))
+		}
+		err = errors.Join(err, b.writeID(res.Image))
 	}
 	b.changed = b.changed || errors.Is(err, held.ErrChanged)
 	if err := b.keep(res); err != nil {
@@ -145,26 +153,6 @@ func inRepository(file string) string {
 			return filepath.ToSlash(file)
 		}
 	}
-}
-
-func (b *build) writeMetadata(img pipeline.Image) error {
-	if b.metadataFile == "" {
-		return nil
-	}
-	root, err := b.layout.Root()
-	if err != nil {
-		return err
-	}
-	all, err := buildkit.Provenance(root, b.getenv("BUILDX_METADATA_PROVENANCE"), b.layout.Open)
-	if err != nil {
-		return fmt.Errorf("writing the metadata: %w", err)
-	}
-	maps.Copy(all, img.Metadata)
-	data, err := buildkit.MetadataJSON(all)
-	if err != nil {
-		return fmt.Errorf("writing the metadata: %w", err)
-	}
-	return writeFile(b.metadataFile, b.redactor.Bytes(data))
 }
 
 // writeID writes the image's id.

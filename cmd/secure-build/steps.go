@@ -164,6 +164,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 		b.warn("the Dockerfile asks for version %s of its language; this BuildKit's own frontend reads it, which knows %s", asked, known)
 	}
 	out, flush := b.output()
+	b.records(&out)
 	end := func() {}
 	if b.fleet == nil { // sections do not overlap
 		end = b.section("build")

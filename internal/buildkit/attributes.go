@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/moby/buildkit/client"
-	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/sshforward/sshprovider"
 	"github.com/moby/buildkit/util/entitlements"
@@ -58,6 +57,9 @@ func (r Request) attributes() map[string]string {
 			attrs["attest:"+typ] = how
 		}
 	}
+	if how := r.provenance(); how != "" {
+		attrs["attest:provenance"] = how
+	}
 	return attrs
 }
 
@@ -67,14 +69,17 @@ func (r Request) exports() []client.ExportEntry {
 	image := map[string]string{"tar": "false"}
 	maps.Copy(image, r.Outputs.Image)
 	maps.Copy(image, r.Annotations)
-	if r.Outputs.Has(OutputPush) {
-		// What is only for a registry (inline-only) is part of what goes there.
-		image[string(exptypes.OptKeyForceInlineAttestations)] = "true"
+	if r.attested() {
+		image[inlineAttestations] = "true"
 	}
 	if len(r.Tags) > 0 {
 		image["name"] = strings.Join(r.Tags, ",")
 	}
 	all := []client.ExportEntry{{Type: client.ExporterOCI, Attrs: image, OutputStore: r.Store}}
+	if r.records() { // before the image, whose answer then stands
+		all[0].OutputStore = recorded{r.Store, r.Record}
+		all = slices.Insert(all, 0, r.recordExport())
+	}
 	if r.Outputs.Files != nil && r.Files != nil {
 		all = append(all, client.ExportEntry{
 			Type: client.ExporterTar, Attrs: maps.Clone(r.Outputs.Files),

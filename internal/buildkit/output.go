@@ -20,6 +20,7 @@ const (
 	OutputDocker OutputType = "docker" // an archive as docker save writes it; without dest, into Docker itself
 	OutputLocal  OutputType = "local"  // the files, in a folder
 	OutputTar    OutputType = "tar"    // the files, in an archive
+	OutputImage  OutputType = "image"  // what would go to a registry, built and scanned, and that is all
 	OutputNone   OutputType = "none"   // built and scanned, and that is all
 )
 
@@ -133,7 +134,7 @@ func (t *Target) image(kind string, f map[string]string) error {
 	for _, name := range []string{"name", "push", "push-by-digest", "name-canonical", "unpack", "store", "dangling-name-prefix"} {
 		delete(f, name)
 	}
-	if t.Type = OutputNone; push {
+	if t.Type = OutputImage; push {
 		t.Type = OutputPush
 	}
 	return nil

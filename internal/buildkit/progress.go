@@ -31,6 +31,7 @@ type Output struct {
 	Redact   func(string) string
 	NewLog   func(dst io.Writer) LogWriter
 	Warn     func(format string, args ...any) // nil for nobody
+	Record   *Record                          // is told of BuildKit's warnings; nil for nobody
 
 	label string            // before each step's name, where several daemons build
 	ran   func(step string) // called when a step of the Dockerfile runs
@@ -100,6 +101,9 @@ func (o Output) clean(s *client.SolveStatus, logs *logs) *client.SolveStatus {
 			w.SourceInfo.Data = []byte(o.Redact(string(w.SourceInfo.Data)))
 			w.SourceInfo.Filename, w.SourceInfo.Language = o.Redact(w.SourceInfo.Filename), o.Redact(w.SourceInfo.Language)
 			w.SourceInfo.Definition = nil // not shown by any display, and not ours to search
+		}
+		if o.Record != nil {
+			o.Record.warn(*w)
 		}
 	}
 	s.Logs = lines

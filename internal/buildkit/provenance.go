@@ -17,45 +17,61 @@ import (
 // maxStatement bounds what is read of an attestation, in bytes.
 const maxStatement = 16 << 20
 
-// Provenance reads the provenance of each platform from the image's own
-// attestations, for the metadata file. buildx takes it from the daemon's history
-// of builds, which our builds are kept out of. As there, metadata and the whole
-// build definition are left out unless the mode is max.
-func Provenance(root ocispecs.Descriptor, mode string, open func(digest string) (io.ReadCloser, error)) (map[string]string, error) {
-	all := map[string]string{}
-	if mode == "disabled" || root.MediaType != ocispecs.MediaTypeImageIndex {
+// Provenance reads the provenance of each platform from the attestations of an
+// image, which may be in several indexes, for the metadata file. As in buildx,
+// metadata and the whole build definition are left out unless the mode is max.
+func Provenance(roots []ocispecs.Descriptor, mode string, open func(digest string) (io.ReadCloser, error)) (map[string]string, error) {
+	all := map[string]string{} // by platform
+	if mode == "disabled" {
 		return all, nil
 	}
+	images := map[string]bool{} // their platforms
+	for _, root := range roots {
+		if root.MediaType != ocispecs.MediaTypeImageIndex {
+			continue
+		}
+		if err := provenanceIn(root, mode, open, images, all); err != nil {
+			return nil, err
+		}
+	}
+	named := map[string]string{}
+	for platform, text := range all {
+		key := "buildx.build.provenance"
+		if len(images) > 1 {
+			key += "/" + platform
+		}
+		named[key] = text
+	}
+	return named, nil
+}
+
+// provenanceIn adds what is in one index.
+func provenanceIn(root ocispecs.Descriptor, mode string, open func(string) (io.ReadCloser, error), images map[string]bool, all map[string]string) error {
 	var index ocispecs.Index
 	if err := decode(root.Digest, &index, open); err != nil {
-		return nil, err
+		return err
 	}
 	of := map[string]string{} // platforms by the digest of their image
-	images := 0
 	for _, m := range index.Manifests {
-		if m.Annotations["vnd.docker.reference.type"] == "" && m.Platform != nil {
+		if !attests(m) && m.Platform != nil {
 			of[m.Digest.String()] = platforms.FormatAll(*m.Platform)
-			images++
+			images[platforms.FormatAll(*m.Platform)] = true
 		}
 	}
 	for _, m := range index.Manifests {
 		platform, ok := of[m.Annotations["vnd.docker.reference.digest"]]
-		if !ok {
+		if !ok || all[platform] != "" {
 			continue
-		}
-		key := "buildx.build.provenance"
-		if images > 1 {
-			key += "/" + platform
 		}
 		text, err := predicate(m, mode, open)
 		if err != nil {
-			return nil, fmt.Errorf("reading the provenance of %s: %w", platform, err)
+			return fmt.Errorf("reading the provenance of %s: %w", platform, err)
 		}
 		if text != "" {
-			all[key] = text
+			all[platform] = text
 		}
 	}
-	return all, nil
+	return nil
 }
 
 // predicate is the provenance in one manifest of attestations, "" for none.

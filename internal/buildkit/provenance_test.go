@@ -26,13 +26,13 @@ func TestProvenanceThatChanged(t *testing.T) {
 	index := put(`{"manifests":[{"digest":"` + image + `","platform":{"os":"linux","architecture":"amd64"}},{"digest":"` + manifest +
 		`","annotations":{"vnd.docker.reference.type":"attestation-manifest","vnd.docker.reference.digest":"` + image + `"}}]}`)
 	root := ocispecs.Descriptor{MediaType: ocispecs.MediaTypeImageIndex, Digest: digest.Digest(index)}
-	if all, err := Provenance(root, "max", open); err != nil || len(all) != 1 {
+	if all, err := Provenance([]ocispecs.Descriptor{root}, "max", open); err != nil || len(all) != 1 {
 		t.Fatalf("got %v, %v", all, err)
 	}
 	for _, d := range []string{index, manifest, statement} {
 		text := blobs[d]
 		blobs[d] += " "
-		if all, err := Provenance(root, "max", open); !errors.Is(err, held.ErrChanged) || len(all) > 0 {
+		if all, err := Provenance([]ocispecs.Descriptor{root}, "max", open); !errors.Is(err, held.ErrChanged) || len(all) > 0 {
 			t.Errorf("%s: got %v, %v, want %v", text, all, err, held.ErrChanged)
 		}
 		blobs[d] = text

@@ -79,6 +79,8 @@ type Request struct {
 	// that was read from the daemon, and which then need not be sent.
 	Store content.Store
 	Take  func(context.Context, ocispecs.Descriptor, io.Reader) error
+	// Record, if there is one, is told what a metadata file says beyond the Result.
+	Record *Record
 	// Files receives the image's files as a tar archive, if an output wants them.
 	Files func() (io.WriteCloser, error)
 }
