@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
@@ -24,11 +25,11 @@ type cacheTo struct {
 // readCaches reads --cache-from and --cache-to.
 func (b *build) readCaches(o options) error {
 	var errs []error
-	for _, text := range o.list("cache-from") {
+	for _, text := range references(o.list("cache-from")) {
 		c, err := buildkit.ParseCacheFrom(text, b.getenv)
 		b.request.CacheFrom, errs = append(b.request.CacheFrom, c), append(errs, err)
 	}
-	for _, text := range o.list("cache-to") {
+	for _, text := range references(o.list("cache-to")) {
 		c, err := buildkit.ParseCacheTo(text, b.getenv)
 		if errs = append(errs, err); err != nil {
 			continue
@@ -45,6 +46,19 @@ func (b *build) readCaches(o options) error {
 		b.caches = append(b.caches, to)
 	}
 	return errors.Join(errs...)
+}
+
+// references takes REF,REF apart, as buildx does: what has attributes is one cache.
+func references(items []string) []string {
+	var all []string
+	for _, item := range items {
+		if strings.Contains(item, "=") {
+			all = append(all, item)
+		} else {
+			all = append(all, strings.Split(item, ",")...)
+		}
+	}
+	return all
 }
 
 // hideCredentials puts what lets into the registry and into a cache on the list
@@ -161,7 +175,7 @@ func (b *build) publish(ctx context.Context, c cacheTo, s *staged) error {
 		return s.move(c.Cache)
 	}
 	if err := s.verify(); err != nil {
-		return fmt.Errorf("exporting the cache: %w", err)
+		return fmt.Errorf("exporting the cache %s: %w", c, err)
 	}
 	return b.engine.Publish(ctx, b.request, c.Cache, b.quiet())
 }

@@ -46,6 +46,11 @@ func (a *app) services(ctx context.Context, o options, args []string) ([]source.
 			return nil, hint.Wrap(fmt.Errorf("--output with a place is for one image, and there are %d services", len(all)), "--push and --load take them all")
 		}
 	}
+	for _, text := range references(o.list("cache-to")) { // of the flag: each service has its own in the Compose file
+		if c, err := buildkit.ParseCacheTo(text, a.getenv); err == nil && c.Type != "inline" {
+			return nil, hint.Wrap(fmt.Errorf("--cache-to %s is for one image, and there are %d services: the last one's cache would be all that stays", c, len(all)), "write build.cache_to into the Compose file, or say --cache-to type=inline")
+		}
+	}
 	if method := o.text("call"); method != "build" && o.has("call") {
 		return nil, hint.Wrap(fmt.Errorf("--call=%s is for one image, and there are %d services", method, len(all)), "ask for one with --service %s", all[0].Name)
 	}
