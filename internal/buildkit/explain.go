@@ -26,6 +26,9 @@ func (e *Engine) explain(ctx context.Context, req Request, err error) error {
 		return hint.Wrap(err, "give the token for it as the secret GIT_AUTH_TOKEN, or for GitHub in SECURE_BUILD_GITHUB_TOKEN")
 	}
 	if slices.ContainsFunc(refusals, func(s string) bool { return strings.Contains(msg, s) }) {
+		if req.service != "" { // its login is none of a registry
+			return hint.Wrap(err, "do the credentials of the cache type=%s let it write? they are attributes of --cache-to, or in the environment", req.service)
+		}
 		where := "the registry"
 		if m := host.FindStringSubmatch(msg); m != nil {
 			where = m[1]

@@ -69,6 +69,8 @@ type Request struct {
 	// CacheTo is what to export. Only what is inline leaves with the build; the
 	// others are staged and published after a verdict.
 	CacheTo []Cache
+	// service is the type of a cache service that the daemon writes to; "" for none.
+	service string
 	// Credentials for pulling base images, and the folder of buildx that has some
 	// for one repository or purpose (CredentialDir).
 	Docker *configfile.ConfigFile

@@ -80,12 +80,13 @@ func (e *Engine) Publish(ctx context.Context, req Request, c Cache, out Output) 
 	out.ran = func(step string) {
 		cancel(fmt.Errorf("a step runs again, so it is not what was scanned: %s", step))
 	}
+	req.service = c.Type
 	_, err := e.again(ctx, req, entries([]Cache{c}), out)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}
 	if err != nil {
-		return fmt.Errorf("exporting the cache: %w", err)
+		return fmt.Errorf("exporting the cache %s: %w", c, err)
 	}
 	return nil
 }
