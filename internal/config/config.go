@@ -173,10 +173,10 @@ var Build = slices.Concat(secrets, inputs, keyless, dockerfile, scan, []Option{r
 	{Flag: "compression", Kind: String, Arg: "gzip|zstd|estargz|uncompressed", Group: GroupBuild, Usage: "how the layers that this build makes are packed, as the attribute of outputs (default: gzip, which everything reads; zstd is several times faster, and unknown to Docker before 23)"},
 	{Flag: "compression-level", Kind: String, Arg: "N", Group: GroupBuild, Usage: "0 to 9 for gzip and estargz, 0 to 22 for zstd (default: the method's own)"},
 	{Flag: "force-compression", Kind: Bool, Group: GroupBuild, Usage: "pack layers again that are packed in another way, such as those of base images"},
-	{Flag: "cache-from", Kind: List, Arg: "REF|type=TYPE[,…]", Group: GroupBuild, Usage: "cache to read from, as in docker buildx build: registry, local, gha, s3 or azblob; one that is not there is a warning"},
+	{Flag: "cache-from", Kind: List, Arg: "REF|type=TYPE[,…]", Group: GroupBuild, Usage: "cache to read from, as in docker buildx build: registry, local, gha, s3 or azblob; one that is not there is a warning, except with gha, s3 and azblob, where BuildKit takes it for an empty one"},
 	{Flag: "cache-to", Kind: List, Arg: "REF|type=TYPE[,…]", Group: GroupBuild, Usage: "cache to write to, as in docker buildx build: inline, registry, local, gha, s3 or azblob; it is scanned by itself, and written only if it is clean"},
 	{Flag: "no-rotation", Kind: Bool, Group: GroupBuild, Usage: "let a step that mounts a secret stay in the cache when the secret has changed, as docker buildx build does"},
-	{Flag: "keep-leak", Kind: Bool, Group: GroupBuild, Usage: "after a leak, leave what the daemon has cached of this build, to look into it"},
+	{Flag: "keep-leak", Kind: Bool, Group: GroupBuild, Usage: "after a leak, leave the daemon's cache records of this build, to look into the steps; our copy of the image goes all the same"},
 
 	{Flag: "push", Kind: Bool, Group: GroupPush, Usage: "push to every tag after a clean scan, exactly what was scanned"},
 	{Flag: "registry", Kind: String, Arg: "HOST", Group: GroupPush, Usage: "registry that the login is for (default: that of every tag); base images are pulled from it with the same login"},
