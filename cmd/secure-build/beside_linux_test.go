@@ -46,6 +46,58 @@ func TestBesideBuildx(t *testing.T) {
 	}
 }
 
+// TestBesideBuildxFromCache imports a cache that buildx has exported, with both,
+// each on a daemon that has built nothing yet. What a step makes is never the
+// same twice, so layers that are came out of the cache.
+func TestBesideBuildxFromCache(t *testing.T) {
+	address, _, err := sharedDaemon()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, dir := beside{home: t.TempDir()}, t.TempDir()
+	if b.tools, err = toolsDir(); err != nil {
+		t.Fatal(err)
+	}
+	besideRow{files: withShell + "RUN cat /proc/uptime /proc/sys/kernel/random/uuid > /when\nFROM base AS other\nRUN cat /proc/sys/kernel/random/uuid > /other\n" +
+		"FROM base\nCOPY --from=other /other /\nCOPY more /\n-- ctx/more --\nm\n"}.write(t, dir)
+	r := newRecorder()
+	t.Cleanup(r.Close)
+	buildx := filepath.Join(b.tools, "buildx")
+	build := func(who, address, command string, more ...string) {
+		t.Helper()
+		if err := b.run(dir, buildx, "create", "--name", who, "--driver", "remote", address); err != nil {
+			t.Fatal(err)
+		}
+		args := append([]string{"build", "--builder", who, "--progress", "plain", "--output", "type=oci,dest=" + who + ".tar"}, more...)
+		if err := b.run(dir, command, append(args, "ctx")...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ref := r.host() + "/team/cache:1"
+	build("first", address, buildx, "--cache-to", "type=local,dest=kept,mode=max", "--cache-to", "type=registry,mode=max,ref="+ref)
+	for i, row := range []struct{ name, command, from string }{
+		{"buildx from a folder", buildx, "type=local,src=kept"},
+		{"secure-build from a folder", "secure-build", "type=local,src=kept"},
+		{"buildx from a registry", buildx, ref},
+		{"secure-build from a registry", "secure-build", ref},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			root, err := os.MkdirTemp("", "bk")
+			if err != nil {
+				t.Fatal(err)
+			}
+			address, process, err := daemonIn(root)
+			t.Cleanup(func() { removeDaemon(process, root) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			who := fmt.Sprintf("fresh%d", i)
+			build(who, address, row.command, "--cache-from", row.from)
+			sameImages(t, filepath.Join(dir, "first.tar"), filepath.Join(dir, who+".tar"))
+		})
+	}
+}
+
 // A beside is where the two meet.
 type beside struct {
 	home, tools string

@@ -31,26 +31,33 @@ func sharedDaemon() (address, root string, err error) {
 	return shared.address, shared.root, shared.err
 }
 
-func startDaemon() error {
-	tools, err := toolsDir()
-	if err != nil {
-		return err
-	}
+func startDaemon() (err error) {
 	if shared.root, err = os.MkdirTemp("", "bk"); err != nil {
 		return err
 	}
-	socket := filepath.Join(shared.root, "bk.sock")
-	shared.address = "unix://" + socket
+	shared.address, shared.process, err = daemonIn(shared.root)
+	return err
+}
+
+// daemonIn starts a daemon with all that it has in a folder, whose name is short:
+// it is a part of its socket's.
+func daemonIn(root string) (address string, process *background, err error) {
+	tools, err := toolsDir()
+	if err != nil {
+		return "", nil, err
+	}
+	socket := filepath.Join(root, "bk.sock")
+	address = "unix://" + socket
 	buildkitd := []string{
-		filepath.Join(tools, "buildkitd"), "--root", filepath.Join(shared.root, "state"), "--addr", shared.address,
-		"--oci-worker=true", "--containerd-worker=false", "--otel-socket-path", filepath.Join(shared.root, "otel.sock"),
+		filepath.Join(tools, "buildkitd"), "--root", filepath.Join(root, "state"), "--addr", address,
+		"--oci-worker=true", "--containerd-worker=false", "--otel-socket-path", filepath.Join(root, "otel.sock"),
 	}
 	args := inNamespaces(buildkitd...)
 	if os.Geteuid() != 0 {
 		args = append(args, "--rootless")
 	}
-	shared.process, err = startBackground(args, shared.root, socket)
-	return err
+	process, err = startBackground(args, root, socket)
+	return address, process, err
 }
 
 // inNamespaces is the command with namespaces of its own, of which it becomes the
@@ -112,13 +119,15 @@ func (p *background) stop() {
 	<-p.ended
 }
 
-func stopDaemon() {
-	if shared.process != nil {
-		shared.process.stop()
+func stopDaemon() { removeDaemon(shared.process, shared.root) }
+
+func removeDaemon(process *background, root string) {
+	if process != nil {
+		process.stop()
 	}
-	if shared.root != "" {
+	if root != "" {
 		// What the namespace had mounted goes with its last process.
-		for end := time.Now().Add(5 * time.Second); os.RemoveAll(shared.root) != nil && time.Now().Before(end); {
+		for end := time.Now().Add(5 * time.Second); os.RemoveAll(root) != nil && time.Now().Before(end); {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
