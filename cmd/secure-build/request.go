@@ -66,6 +66,9 @@ func (b *build) readOutputs(o options) error {
 	if outputs.Has(buildkit.OutputDocker) && len(b.request.Platforms) > 1 { // no reason to build first
 		return hint.Wrap(fmt.Errorf("reading --output: type=docker and --load take one platform, and --platform names %d", len(b.request.Platforms)), "use --output type=oci, or one --platform")
 	}
+	if outputs.Has(buildkit.OutputDocker) && b.request.Attested() {
+		b.warn("what Docker loads has no attestations: they are left out of type=docker and --load (docker buildx build refuses that)")
+	}
 	force, err5 := o.bool("force-compression")
 	if err := outputs.Compress(o.text("compression"), o.text("compression-level"), force); err != nil {
 		return errors.Join(err, err5)

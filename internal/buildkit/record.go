@@ -62,17 +62,20 @@ func (r Request) attested() bool {
 	return r.Attests["provenance"] != "" && r.Outputs.Has(OutputPush, OutputImage)
 }
 
+// Attested says whether somebody has asked for attestations in every output: the
+// default ones are only for a registry.
+func (r Request) Attested() bool {
+	p := r.Attests["provenance"]
+	return r.Attests["sbom"] != "" || p != "" && !strings.Contains(p, "inline-only=true")
+}
+
 // records says whether the build needs an export of its own for the record.
 func (r Request) records() bool {
 	if r.Record == nil || r.Record.Mode == "disabled" || r.Store == nil || r.attested() {
 		return false
 	}
 	_, several := r.BuildArgs["BUILDKIT_MULTI_PLATFORM"]
-	if several || len(r.Platforms) > 1 || r.Attests["sbom"] != "" || r.Outputs.Image[inlineAttestations] != "" {
-		return false
-	}
-	asked := r.Attests["provenance"]
-	return asked == "" || strings.Contains(asked, "inline-only=true")
+	return !several && len(r.Platforms) < 2 && !r.Attested() && r.Outputs.Image[inlineAttestations] == ""
 }
 
 // provenance is the attribute of the frontend that asks for it.
