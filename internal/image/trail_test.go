@@ -206,6 +206,7 @@ func TestTrailStopsInTheMiddle(t *testing.T) {
 	if _, err := w.Write(blob[:len(blob)-1]); err != nil {
 		t.Fatal(err)
 	}
+	n := <-seen.wrote // it is being watched
 	rooted := make(chan error)
 	go func() { rooted <- l.SetRoot(t.Context(), describe([]byte("another"))) }()
 	trail := l.taken.trails.all[describe(blob).Digest.String()]
@@ -218,7 +219,7 @@ func TestTrailStopsInTheMiddle(t *testing.T) {
 	if err := errors.Join(w.Close(), <-took); err != nil {
 		t.Fatal(err)
 	}
-	for n := 0; ; {
+	for {
 		select {
 		case m := <-seen.wrote:
 			if n += m; n > 2*trailBuffer {
