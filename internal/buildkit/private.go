@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	startTimeout = 60 * time.Second // a cold start with a large cache takes a few
-	stopTimeout  = 10 * time.Second // from SIGTERM to SIGKILL
-	logTail      = 8 << 10          // bytes of the daemon's log that are kept for an error
-	maxSocket    = 100              // a Unix socket's path may have 107 bytes (sun_path)
+	startTimeout = 60 * time.Second     // a cold start with a large cache takes a few
+	startPoll    = 5 * time.Millisecond // between two looks for its socket; a warm run takes half a second
+	stopTimeout  = 10 * time.Second     // from SIGTERM to SIGKILL
+	logTail      = 8 << 10              // bytes of the daemon's log that are kept for an error
+	maxSocket    = 100                  // a Unix socket's path may have 107 bytes (sun_path)
 )
 
 // daemonEnv lists what a private daemon inherits of our environment. It is an
@@ -170,7 +171,7 @@ func (d *daemon) wait(ctx context.Context, died <-chan error) (*Engine, error) {
 			return nil, hint.Wrap(fmt.Errorf("starting buildkitd: it ended: %w\n%s", err, d.log), "%s", d.advice())
 		case <-ctx.Done():
 			return nil, fmt.Errorf("starting buildkitd: %w\n%s", ctx.Err(), d.log)
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(startPoll):
 		}
 		if !answers(d.socket) {
 			continue
