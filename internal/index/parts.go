@@ -12,6 +12,7 @@ import (
 const (
 	leastWhole = 32  // a value below this has no parts
 	rawPart    = 16  // of the value itself
+	rawEnds    = 4   // of it, at either end of a value, that need not look random
 	codedPart  = 12  // of the value: 16 characters of base64, 24 of hex
 	row        = 60  // rows of this many characters and more have a whole part in them
 	mostParts  = 256 // per encoding
@@ -22,11 +23,11 @@ func (b *builder) parts(v []byte) {
 	if len(v) < leastWhole {
 		return
 	}
-	open := opaque(v)
-	b.anchors("raw-part", bytes.Clone(v), rawPart, open, func(i int) (int, int) { return i, i + rawPart })
+	b.anchors("raw-part", bytes.Clone(v), rawPart, opaque(v, rawEnds), func(i int) (int, int) { return i, i + rawPart })
 	if body := pemBody(v); body != nil {
-		b.anchors("joined-part", body, rawPart, opaque(body), func(i int) (int, int) { return i, i + rawPart })
+		b.anchors("joined-part", body, rawPart, opaque(body, rawEnds), func(i int) (int, int) { return i, i + rawPart })
 	}
+	open := opaque(v, 0)
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 		for shift := range 3 {
 			text, skipped := base64Shifted(enc, v, shift)
@@ -132,8 +133,8 @@ func (b *builder) anchors(name string, text []byte, size int, open []bool, sourc
 }
 
 // opaque marks the bytes of v that lie in a stretch that looks random and that
-// is not the public beginning of something.
-func opaque(v []byte) []bool {
+// is not the public beginning of something. For ends see closeGaps.
+func opaque(v []byte, ends int) []bool {
 	open := make([]bool, len(v))
 	for i := 0; i+codedPart <= len(v); i++ {
 		if telling(v[i:min(i+rawPart, len(v))]) {
@@ -142,7 +143,7 @@ func opaque(v []byte) []bool {
 			}
 		}
 	}
-	closeGaps(v, open)
+	closeGaps(v, open, ends)
 	for i := 0; i < len(v); i++ {
 		if i == 0 || v[i-1] == '\n' {
 			for k := i; k < min(i+publicHead(v[i:]), len(v)); k++ {
@@ -156,9 +157,22 @@ func opaque(v []byte) []bool {
 	return open
 }
 
+// publicPrefixes are what all keys and tokens of some makers begin with, where
+// that is long enough to be most of a part.
+var publicPrefixes = []string{
+	"AGE-SECRET-KEY-1", "AGE-PLUGIN-", "github_pat_", "dckr_pat_", "pypi-AgEIcHlwaS5vcmc",
+	"sk-ant-api03-", "sk-ant-admin01-", "sk-proj-", "sk-svcacct-", "sk_live_", "sk_test_", "rk_live_", "rk_test_",
+}
+
 // publicHead is the number of bytes that v shares with others of its kind.
 func publicHead(v []byte) int {
-	switch s := string(v[:min(len(v), 20)]); {
+	s := string(v[:min(len(v), 20)])
+	for _, prefix := range publicPrefixes {
+		if strings.HasPrefix(s, prefix) {
+			return len(prefix)
+		}
+	}
+	switch {
 	case strings.HasPrefix(s, "eyJ"): // JSON in base64: the header of a JWT, or all of it
 		if dot := bytes.IndexByte(v, '.'); dot > 0 {
 			return dot

@@ -147,10 +147,12 @@ func distinct(w []byte) int {
 	return n
 }
 
-// closeGaps marks the few bytes that are left out between windows that tell, and
-// before the first and after the last one of a word: some windows of what is
-// random look like text, and a part with half of its bytes from there still tells.
-func closeGaps(v []byte, open []bool) {
+// closeGaps marks the few bytes that are left out between windows that tell: some
+// windows of what is random look like text, and a part with half of its bytes from
+// there still tells. Of what is before the first and after the last one it marks
+// as many bytes as ends says, and no more: the rest may be a word that others have
+// too, such as my-company-token-.
+func closeGaps(v []byte, open []bool, ends int) {
 	const most = rawPart / 2
 	for i := 0; i < len(v); {
 		if open[i] {
@@ -162,7 +164,11 @@ func closeGaps(v []byte, open []bool) {
 			word = word && kinds[v[end]] != 0
 			end++
 		}
-		if word && end-i <= most && end-i < len(v) {
+		room := most
+		if i == 0 || end == len(v) {
+			room = ends
+		}
+		if word && end-i <= room && end-i < len(v) {
 			for k := i; k < end; k++ {
 				open[k] = true
 			}
