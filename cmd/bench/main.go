@@ -7,7 +7,8 @@
 //     twice: with the daemon that buildctl uses, and with the one that it starts,
 //     and ends, by itself.
 //     Cold is an empty build cache and registry, and nothing remembered; warm is
-//     the same again with nothing changed.
+//     the same again with nothing changed. With -full, or -only large, the memory
+//     for an image four times as large.
 //   - secure-build scan beside gzip -dc on the layers of the corpus
 //     (internal/corpus, -scan-size), and what it finds there.
 //   - An export that is scanned while it arrives beside one that is not
@@ -35,7 +36,7 @@ type options struct {
 	size, scanSize, overlapSize int64
 	rounds                      int
 	full                        bool   // also images four times as large
-	only                        string // run, scan or overlap; "" is all
+	only                        string // scan, overlap, run or large; "" is all
 	layers                      int    // of the overlap; 0 is one, and then four
 }
 
@@ -58,7 +59,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 1, "runs of each")
 	flag.BoolVar(&o.full, "full", false, "also build and scan images four times as large")
 	flag.IntVar(&o.layers, "layers", 0, "layers of the image to export (default one, and then four)")
-	flag.StringVar(&o.only, "only", "", "one part: run, scan or overlap")
+	flag.StringVar(&o.only, "only", "", "one part: scan, overlap, run or large")
 	flag.Parse()
 	o.size, o.scanSize, o.overlapSize = o.size<<20, o.scanSize<<20, o.overlapSize<<20
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -104,8 +105,11 @@ func run(ctx context.Context, o options) (err error) {
 		{"run", func() error {
 			return b.withDaemon(ctx, o.size, func() error { return b.wholeRuns(ctx, o) })
 		}},
+		{"large", func() error {
+			return b.withDaemon(ctx, 4*o.size, func() error { return b.fourfold(ctx, 4*o.size) })
+		}},
 	} {
-		if o.only != "" && o.only != part.name {
+		if o.only != part.name && (o.only != "" || part.name == "large" && !o.full) {
 			continue
 		}
 		err := part.run()
@@ -127,7 +131,11 @@ func (b *bench) withDaemon(ctx context.Context, size int64, part func() error) e
 	if err != nil {
 		return err
 	}
-	err = part()
+	stopRegistry, err := b.registry(ctx)
+	if err == nil {
+		err = part()
+		stopRegistry()
+	}
 	stop()
 	return errors.Join(err, os.RemoveAll(b.folder()), os.RemoveAll(filepath.Join(b.dir, "buildkit")))
 }
