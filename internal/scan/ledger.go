@@ -99,8 +99,14 @@ func (l *ledger) unpacked(offset int64, found *hits) {
 }
 
 // mark says that the stream holds something else from start on. Marks come in
-// ascending order.
-func (l *ledger) mark(m mark) { l.marks = append(l.marks, m) }
+// ascending order, but for those of an archive that says of something that it is
+// larger than it is: what is really there has the last word.
+func (l *ledger) mark(m mark) {
+	for n := len(l.marks); n > 0 && l.marks[n-1].start > m.start; n-- {
+		l.marks = l.marks[:n-1]
+	}
+	l.marks = append(l.marks, m)
+}
 
 // settle places the matches that the walk has passed and forgets the marks
 // that no late match can need. It is called before each new chunk.

@@ -31,7 +31,8 @@ func (w *walk) walkTar(st *stream, r positioned, archive string, depth int) erro
 		l.horizon = header // what is after it, the next header will tell
 		h, err := tr.Next()
 		if err != nil {
-			l.mark(mark{start: max(header, r.pos()-2*tarBlock), place: place{path: archive}}) // no file any more
+			// No file any more. A header that was due behind the end is of a file that was cut.
+			l.mark(mark{start: min(max(header, r.pos()-2*tarBlock), r.pos()), place: place{path: archive}})
 		}
 		if err == io.EOF {
 			return nil
