@@ -32,26 +32,6 @@ const (
 	exitContract = 3 // the Dockerfile and the secrets do not fit, nothing built
 )
 
-// maxSlack is how much memory may be in use before Go frees what it can at
-// once, in bytes. It is a wish, not a bound.
-const maxSlack = 84 << 20
-
-// lean is for a scan, whose memory is buffers and decoders that live for its
-// whole time. At a quarter of Go's usual slack it stays below 96 MiB for images of
-// any size, and a whole run below 128 (make bench).
-func lean() { slack(25) }
-
-// generous is for what comes before the first byte is scanned: walking and
-// sending a build context makes a lot of what is soon garbage, and that is most
-// of a run in which nothing has changed.
-func generous() { slack(200) }
-
-func slack(percent int) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(percent)
-	}
-}
-
 // version is set by the Makefile.
 var version = "dev"
 
@@ -88,10 +68,6 @@ func realMain() int {
 	defer func() { _, _ = stdout.Close(), stderr.Close() }()
 
 	lean()
-	if os.Getenv("GOMEMLIMIT") == "" {
-		// One xz window is 64 MiB, and half of that again would be slack too.
-		debug.SetMemoryLimit(maxSlack)
-	}
 	buildkit.Quiet(io.Discard)
 	log.SetOutput(io.Discard) // what other libraries log, such as the end of a session
 
