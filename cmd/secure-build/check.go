@@ -23,8 +23,8 @@ is built or fetched. With --compose, every service of a Compose file (or those
 of --service) is checked; what is found begins with its name.
 
 A Dockerfile that BuildKit fetches with its context is not read: that is a
-warning, and "ok" in the JSON is null. The build holds it against the secrets
-before its first step.
+warning, and "ok" in the JSON is null. The build checks it before its first
+step.
 
 Exit status: 0 they fit, as far as they were read; 1 error; 3 a secret is
 missing, or surely gets out.`

@@ -149,6 +149,7 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	b.layout.Borrow(b.engine.Blobs)
 	b.request.Store, b.request.Take = b.layout.Store(b.watch), b.layout.Take(b.watch)
 	b.request.Secret, b.request.Given = b.value, buildkit.Given{IDs: mounted(b.set), Optional: b.optional}
+	b.request.FailOn = b.FailOn
 	if b.request.Outputs.Files != nil {
 		if b.files, err = b.layout.Files(); err != nil {
 			return img, err
@@ -217,9 +218,9 @@ func (b *build) solve(ctx context.Context, out buildkit.Output) (buildkit.Result
 	}
 	wait()
 	if unfit := new(buildkit.Unfit); errors.As(err, &unfit) {
-		err = b.tell(b.request, unfit.Problems)
+		return res, b.tell(b.request, unfit.Problems)
 	}
-	return res, err
+	return res, errors.Join(err, b.tell(b.request, res.Warnings))
 }
 
 // mounted lists the ids of the secrets that a step can mount.

@@ -50,7 +50,7 @@ type Checked struct {
 
 // Check holds a Dockerfile against the secrets that there are, and looks for
 // mistakes that let secrets out, without a daemon, a network or a key (I7). One
-// that BuildKit fetches is Unread: Solve holds it against the secrets. Of a
+// that BuildKit fetches is Unread: Solve checks it before its first step. Of a
 // build context that it fetches for a Dockerfile of this machine nothing is
 // known, as if it were empty.
 //
@@ -60,7 +60,7 @@ type Checked struct {
 func Check(ctx context.Context, req Request, given Given) (Checked, error) {
 	if !req.here() {
 		c := checking{file: req.Context}
-		c.problem(finding.Warning, RuleRemote, 0, "", "the Dockerfile is fetched by BuildKit, and not checked here: a secret that it mounts and that no source gives ends the build before its first step")
+		c.problem(finding.Warning, RuleRemote, 0, "", "the Dockerfile is fetched by BuildKit, and not checked here: a build checks it before its first step")
 		return Checked{Problems: c.problems, Unread: true}, nil
 	}
 	dt, err := readDockerfile(req)

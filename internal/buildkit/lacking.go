@@ -18,13 +18,15 @@ import (
 // Dockerfile: an ONBUILD of a base image in a registry, a build context that is
 // fetched, a frontend of another language.
 type Unfit struct {
-	Problems []finding.Problem // errors, at least one
+	Problems []finding.Problem // at least one of them an error
 }
 
 func (u *Unfit) Error() string {
 	var all []string
 	for _, p := range u.Problems {
-		all = append(all, p.Message)
+		if p.Severity == finding.Error {
+			all = append(all, p.Message)
+		}
 	}
 	return fmt.Sprintf("%v: %s", ErrContract, strings.Join(all, "; "))
 }
@@ -40,12 +42,16 @@ func (u *Unfit) Is(target error) bool { return target == ErrContract }
 type lacking struct {
 	get   func(id string) ([]byte, error)
 	given Given
+	req   Request
 
 	mu       sync.Mutex
-	problems []finding.Problem
+	problems []finding.Problem // errors
+	warnings []finding.Problem
 }
 
-func newLacking(req Request) *lacking { return &lacking{get: req.Secret, given: req.Given} }
+func newLacking(req Request) *lacking {
+	return &lacking{get: req.Secret, given: req.Given, req: req}
+}
 
 // secret answers BuildKit when a step is about to run. The build graph was held
 // against the secrets by then; this is for what a frontend of its own runs
@@ -82,6 +88,7 @@ func (l *lacking) hold(ctx context.Context, res *gateway.Result) error {
 	if l == nil {
 		return nil
 	}
+	fetched := !l.req.here()
 	err := res.EachRef(func(ref gateway.Reference) error {
 		st, err := ref.ToState()
 		if err != nil { // scratch, which has no graph
@@ -95,6 +102,10 @@ func (l *lacking) hold(ctx context.Context, res *gateway.Result) error {
 		c := checking{file: "Dockerfile", given: l.given}
 		if infos := g.def.GetSource().GetInfos(); len(infos) > 0 {
 			c.file, c.text = infos[0].Filename, infos[0].Data
+			if fetched && infos[0].Language == "Dockerfile" {
+				fetched = false // each platform's graph is of the same one
+				l.read(ctx, string(c.text))
+			}
 		}
 		for _, m := range mounts([]graph{g}) {
 			if err := l.holdMount(&c, m); err != nil {
@@ -127,10 +138,32 @@ func (l *lacking) holdMount(c *checking, m Mount) error {
 	return nil
 }
 
+// read looks for mistakes in a Dockerfile that was fetched, as Check does in one
+// of this machine. Which secrets its steps mount, the graph knows better.
+func (l *lacking) read(ctx context.Context, text string) {
+	req := l.req
+	req.Inline = text
+	checked, err := Check(ctx, req, l.given)
+	problems := slices.DeleteFunc(checked.Problems, func(p finding.Problem) bool { return p.Rule == RuleMissing || p.Rule == RuleRemote })
+	if err != nil {
+		c := checking{file: "Dockerfile"}
+		c.problem(finding.Warning, RuleRemote, 0, "", "the Dockerfile that was fetched can not be checked for mistakes: %v", err)
+		problems = c.problems
+	}
+	Judge(problems, req.FailOn)
+	l.note(problems)
+}
+
 func (l *lacking) note(problems []finding.Problem) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.problems = append(l.problems, problems...)
+	for _, p := range problems {
+		if p.Severity == finding.Error {
+			l.problems = append(l.problems, p)
+		} else {
+			l.warnings = append(l.warnings, p)
+		}
+	}
 }
 
 // unfit is what was noted, nil for nothing. BuildKit hands errors through the
@@ -141,5 +174,5 @@ func (l *lacking) unfit() error {
 	if len(l.problems) == 0 {
 		return nil
 	}
-	return &Unfit{finding.SortProblems(slices.Clone(l.problems))}
+	return &Unfit{finding.SortProblems(slices.Concat(l.problems, l.warnings))}
 }

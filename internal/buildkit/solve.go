@@ -23,6 +23,7 @@ import (
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/tonistiigi/fsutil"
 	"golang.org/x/sync/errgroup"
@@ -60,6 +61,9 @@ type Request struct {
 	// Given has the ids that may be missing or empty, and those that Secret
 	// knows, to suggest one of. The build ends with an Unfit if another lacks.
 	Given Given
+	// FailOn says what a mistake in a Dockerfile that is fetched comes to. (Others
+	// are known before: Check.)
+	FailOn finding.FailOn
 	// Rotate returns a keyed digest of a secret's value, which makes the steps
 	// that mount it run again when it has changed, and "" for an id that it does
 	// not know. It is nil for steps that stay cached.
@@ -92,6 +96,7 @@ type Result struct {
 	Root     ocispecs.Descriptor // of the image or index that a tag will point at
 	Metadata map[string]string   // the exporter's response, as in buildx's metadata file
 	Base     []string            // diff IDs of the layers that come from base images
+	Warnings []finding.Problem   // of a Dockerfile that was fetched; with errors they are in an Unfit
 	Packing  time.Duration       // of it, how long the daemon was packing layers; of several, the longest
 }
 
@@ -122,7 +127,7 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return Result{}, err
 	}
 	resp.ExporterResponse["buildx.build.ref"] = e.label() + "/" + opt.Ref
-	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base, Packing: out.packs.took()}, nil
+	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base, Warnings: lacking.warnings, Packing: out.packs.took()}, nil
 }
 
 // beforehand is what is done with the build graphs that the frontend has made,

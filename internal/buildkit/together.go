@@ -128,7 +128,7 @@ func (e *Engine) together(ctx context.Context, req Request, out Output) (Result,
 func join(ctx context.Context, store content.Store, results []Result, shares []share) (Result, error) {
 	index := ocispecs.Index{MediaType: ocispecs.MediaTypeImageIndex}
 	index.SchemaVersion = 2
-	all := Result{Metadata: maps.Clone(results[0].Metadata)}
+	all := Result{Metadata: maps.Clone(results[0].Metadata), Warnings: results[0].Warnings}
 	for i, r := range results {
 		all.Packing = max(all.Packing, r.Packing)
 		for _, id := range r.Base {
