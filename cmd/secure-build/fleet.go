@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -192,10 +191,6 @@ func (f *fleet) share(ctx context.Context, b *build) (*buildkit.Engine, error) {
 	f.connect.Lock()
 	defer f.connect.Unlock()
 	if f.engine == nil {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
 		var allow []string
 		for _, each := range f.builds {
 			for _, e := range each.request.Entitlements() {
@@ -204,10 +199,10 @@ func (f *fleet) share(ctx context.Context, b *build) (*buildkit.Engine, error) {
 				}
 			}
 		}
-		f.engine, err = buildkit.Connect(ctx, buildkit.EngineOptions{
-			Builders: b.builders, TLSDir: b.builderTLS, Allow: allow,
-			CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self, Image: engineImage,
-		})
+		opts, err := b.engineOptions(allow)
+		if err == nil {
+			f.engine, err = buildkit.Connect(ctx, opts)
+		}
 		if err != nil {
 			return nil, err
 		}

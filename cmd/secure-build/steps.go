@@ -55,6 +55,8 @@ type build struct {
 	set     secret.Set
 	index   *index.Index
 	vault   *vault.Vault
+	begun   func() (*buildkit.Engine, error) // nil once it was called
+	giveUp  func()
 	engine  *buildkit.Engine
 	layout  *image.Layout
 	files   *image.Files // nil if no output wants files
@@ -82,6 +84,11 @@ func (b *build) steps() pipeline.Steps {
 }
 
 func (b *build) check(ctx context.Context) (err error) {
+	if b.fleet == nil && b.may.Decrypt {
+		if err := b.begin(ctx); err != nil {
+			return err
+		}
+	}
 	if b.checked, err = b.contract(ctx, b.secrets, b.request, b.FailOn); err != nil || b.may.Decrypt {
 		return err
 	}
@@ -186,27 +193,6 @@ func (b *build) build(ctx context.Context) (img pipeline.Image, err error) {
 	return pipeline.Image{Digest: res.Root.Digest.String(), Metadata: res.Metadata}, nil
 }
 
-// connect finds the daemon.
-func (b *build) connect(ctx context.Context) (err error) {
-	defer b.times.start("engine")()
-	if b.fleet != nil {
-		b.engine, err = b.fleet.share(ctx, b)
-		return err
-	}
-	self, err := os.Executable()
-	if err == nil {
-		err = b.shed()
-	}
-	if err != nil {
-		return err
-	}
-	b.engine, err = buildkit.Connect(ctx, buildkit.EngineOptions{
-		Builders: b.builders, TLSDir: b.builderTLS, Allow: b.request.Entitlements(),
-		CacheDir: b.cacheDir, Getenv: b.getenv, Log: b.stderr, Executable: self, Image: engineImage,
-	})
-	return err
-}
-
 // solve builds. Layers that are there before the export begins are scanned then.
 func (b *build) solve(ctx context.Context, out buildkit.Output) (buildkit.Result, error) {
 	reading, giveUp := context.WithCancel(ctx)
@@ -304,29 +290,10 @@ func (b *build) shred() error {
 	if b.layout != nil {
 		errs = append(errs, b.layout.Remove())
 	}
-	if b.engine != nil && b.fleet == nil {
-		b.purge()
-		errs = append(errs, b.engine.Close())
+	if b.fleet == nil {
+		errs = append(errs, b.leave())
 	}
 	return errors.Join(errs...)
-}
-
-// purgeTimeout bounds what a daemon may take to forget a build.
-const purgeTimeout = 30 * time.Second
-
-// purge lets the daemon forget a build that leaked: it has layers with a secret
-// in them, which the next build would take from its cache.
-func (b *build) purge() {
-	if !b.leaked || b.keepLeak {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), purgeTimeout) // after a cancelled run too
-	defer cancel()
-	removed, err := b.engine.Purge(ctx)
-	if err != nil {
-		b.warn("%v", err)
-	}
-	fmt.Fprintf(b.stderr, "secure-build: removed what the daemon had kept of this build (%d cache records); --keep-leak leaves it\n", removed)
 }
 
 // leakError is pipeline.ErrNotClean with the verdict, for the exit code.

@@ -40,14 +40,14 @@ func dockerScene(t *testing.T) (state string) {
 // TestNoContainer: that an engine refuses is said, in its words.
 func TestNoContainer(t *testing.T) {
 	dockerScene(t)
-	_, err := startOwn(t.Context(), EngineOptions{CacheDir: t.TempDir(), Log: io.Discard, Getenv: func(string) string { return "" }})
+	_, err := startOwn(t.Context(), EngineOptions{CacheDir: t.TempDir(), Log: io.Discard, Getenv: func(string) string { return "" }}, startPrivate)
 	for _, want := range []string{"no buildkitd is in PATH", "docker run: exit status 125: docker: Error response from daemon: privileged mode is incompatible"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}
 	}
 	t.Setenv("PATH", t.TempDir())
-	_, err = startOwn(t.Context(), EngineOptions{CacheDir: t.TempDir(), Log: io.Discard, Getenv: func(string) string { return "" }})
+	_, err = startOwn(t.Context(), EngineOptions{CacheDir: t.TempDir(), Log: io.Discard, Getenv: func(string) string { return "" }}, startPrivate)
 	if err == nil || strings.Contains(err.Error(), "docker") {
 		t.Errorf("without docker: got %v, want no word of it", err)
 	}

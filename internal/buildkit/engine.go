@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,12 +69,8 @@ type Engine struct {
 // is started now and stopped by Close. A builder that was asked for and does not answer is an error, not a
 // reason to go on looking.
 func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
-	if len(opts.Builders) == 0 {
-		if host := opts.Getenv("BUILDKIT_HOST"); host != "" {
-			opts.Builders = []string{host}
-		}
-	}
-	if len(opts.Builders) > 0 {
+	if builders := opts.builders(); len(builders) > 0 {
+		opts.Builders = builders
 		nodes, err := chosen(ctx, opts)
 		if err == nil {
 			err = boot(ctx, nodes, opts.Log)
@@ -96,13 +93,57 @@ func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
 		}
 		fmt.Fprintf(opts.Log, "secure-build: warning: the daemon at %s can not be used: %s; looking for another\n", sock, firstLine(err.Error()))
 	}
-	return startOwn(ctx, opts)
+	return startOwn(ctx, opts, startPrivate)
+}
+
+// builders are those that were asked for.
+func (o EngineOptions) builders() []string {
+	if host := o.Getenv("BUILDKIT_HOST"); len(o.Builders) == 0 && host != "" {
+		return []string{host}
+	}
+	return o.Builders
+}
+
+// Begin is Connect for a run that has other things to do before it needs the
+// daemon: if it is to be a private one, it starts meanwhile. Everything else is
+// done when the func is called, since programs that are started there inherit our
+// environment, which has the keys for as long as there is something to decrypt.
+//
+// The func has to be called, once, after the end of ctx too.
+func Begin(ctx context.Context, opts EngineOptions) func() (*Engine, error) {
+	if !opts.alone() {
+		return func() (*Engine, error) { return Connect(ctx, opts) }
+	}
+	var e *Engine
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if p := recover(); p != nil { // which would end the process with everything that it has open
+				err = fmt.Errorf("starting buildkitd: internal error: %v", p)
+			}
+		}()
+		e, err = startPrivate(ctx, opts)
+	}()
+	return func() (*Engine, error) {
+		return startOwn(ctx, opts, func(context.Context, EngineOptions) (*Engine, error) { <-done; return e, err })
+	}
+}
+
+// alone says whether nothing was asked for and nothing is there, so that Connect
+// starts a daemon.
+func (o EngineOptions) alone() bool {
+	if name := currentBuilder(buildxDir(o.Getenv), o.Getenv); len(o.builders()) > 0 || name != "" && name != "default" {
+		return false
+	}
+	return !slices.ContainsFunc(UsualSockets(o.Getenv), answers)
 }
 
 // startOwn starts a daemon for this run: a private buildkitd, or if there is
 // none to be had BuildKit's image, if docker leads to an engine.
-func startOwn(ctx context.Context, opts EngineOptions) (*Engine, error) {
-	e, err := startPrivate(ctx, opts)
+func startOwn(ctx context.Context, opts EngineOptions, private func(context.Context, EngineOptions) (*Engine, error)) (*Engine, error) {
+	e, err := private(ctx, opts)
 	if err == nil || ctx.Err() != nil {
 		return e, err
 	}

@@ -76,12 +76,13 @@ func startPrivate(ctx context.Context, opts EngineOptions) (_ *Engine, err error
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting buildkitd: %w", err), unlock())
 	}
-	end := func() error { stop(stopTimeout); return unlock() }
 	e, err := d.wait(ctx, died)
 	if err != nil {
-		return nil, errors.Join(err, end())
+		stop(0) // it has done nothing yet, and may not listen to signals
+		return nil, errors.Join(err, unlock())
 	}
-	e.stop, e.kill, e.root = end, func() { stop(0) }, d.root
+	e.stop = func() error { stop(stopTimeout); return unlock() }
+	e.kill, e.root = func() { stop(0) }, d.root
 	return e, nil
 }
 
