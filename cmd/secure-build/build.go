@@ -54,8 +54,8 @@ func (a *app) buildCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if method := opts.text("call"); method != "build" {
-				return b.call(cmd.Context(), method)
+			if b.asked.Method != "" {
+				return b.call(cmd.Context())
 			}
 			res, err := pipeline.Run(cmd.Context(), pipeline.Plan{Push: len(b.request.Outputs.Targets) > 0}, b.steps())
 			return notClean(err, res.Report)
@@ -88,22 +88,19 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 	check(b.readRequest(o))
 	check(b.readOutputs(o))
 	check(b.readToken(o))
-	b.archive = a.plain
-	if b.request.Outputs.ToStdout() { // which is then for the archive alone
+	b.asked, err = o.call()
+	check(err)
+	check(b.readProgress(o))
+	b.archive, b.answers = a.plain, a.stdout
+	if b.idOnly || b.request.Outputs.ToStdout() { // it is then for one thing alone
 		b.app = a.withStdout(a.stderr)
 	}
-	check(o.oneOf("call", o.text("call")))
 	b.rescan, b.rotates, b.keepLeak = flag("rescan"), !flag("no-rotation"), flag("keep-leak")
 	check(b.readCaches(o))
 	b.restrain()
 	b.policy, err = a.readPolicy(o, !b.may.Decrypt)
 	check(err)
 	b.registry.UserAgent = "secure-build/" + version
-	b.progress = o.text("progress")
-	if v := a.getenv("BUILDKIT_PROGRESS"); v != "" && b.progress == "auto" {
-		b.progress = v
-	}
-	check(o.oneOf("progress", b.progress))
 	b.metadataFile, b.iidFile = o.text("metadata-file"), o.text("iidfile")
 	b.useDotenv(o.text("dotenv"))
 	b.reportDir, err = a.ciReportDir(o.text("report-dir"))
@@ -121,7 +118,7 @@ func (a *app) newBuild(o options, buildContext string) (*build, error) {
 func (a *app) withStdout(w io.Writer) *app {
 	return &app{
 		redactor: a.redactor, stdin: a.stdin, stdout: w, stderr: a.stderr, plain: a.plain, terminal: a.terminal, getenv: a.getenv,
-		ci: a.ci, platform: a.platform, shown: a.shown, service: a.service, password: a.password,
+		ci: a.ci, platform: a.platform, shown: a.shown, service: a.service, password: a.password, keys: a.keys,
 	}
 }
 

@@ -51,10 +51,14 @@ func (a *app) services(ctx context.Context, o options, args []string) ([]source.
 			return nil, hint.Wrap(fmt.Errorf("--cache-to %s is for one image, and there are %d services: the last one's cache would be all that stays", c, len(all)), "write build.cache_to into the Compose file, or say --cache-to type=inline")
 		}
 	}
-	if method := o.text("call"); method != "build" && o.has("call") {
-		return nil, hint.Wrap(fmt.Errorf("--call=%s is for one image, and there are %d services", method, len(all)), "ask for one with --service %s", all[0].Name)
+	if !o.has("call") {
+		return all, err
 	}
-	return all, err
+	c, cerr := o.call()
+	if c.Method != "" {
+		return nil, hint.Wrap(fmt.Errorf("--call=%s is for one image, and there are %d services", c.Method, len(all)), "ask for one with --service %s", all[0].Name)
+	}
+	return all, errors.Join(err, cerr)
 }
 
 // newService is newBuild for a service of a Compose file.

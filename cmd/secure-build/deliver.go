@@ -94,7 +94,7 @@ func (b *build) docker() image.Docker {
 }
 
 // call asks about the Dockerfile and builds nothing.
-func (b *build) call(ctx context.Context, method string) (err error) {
+func (b *build) call(ctx context.Context) (err error) {
 	if err := os.MkdirAll(b.cacheDir, 0o700); err != nil {
 		return fmt.Errorf("making the cache folder: %w", err)
 	}
@@ -103,13 +103,13 @@ func (b *build) call(ctx context.Context, method string) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.engine.Close()) }()
 	b.request.Secret = func(id string) ([]byte, error) { return nil, fmt.Errorf("%s: %w", id, os.ErrNotExist) }
-	said, err := b.engine.Call(ctx, b.request, method, b.stdout)
+	said, err := b.engine.Call(ctx, b.request, b.asked, b.answers)
 	if b.metadataFile == "" || said == nil {
 		return err
 	}
 	data, merr := buildkit.MetadataJSON(said)
 	if merr == nil {
-		merr = writeFile(b.metadataFile, data)
+		merr = writeFile(b.metadataFile, b.redactor.Bytes(data))
 	}
 	return errors.Join(err, merr)
 }

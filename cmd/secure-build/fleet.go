@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -61,9 +62,9 @@ func (a *app) buildServices(ctx context.Context, o options, args []string) (err 
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if method := o.text("call"); method != "build" {
-		f.builds[0].fleet = nil
-		return f.builds[0].call(ctx, method)
+	if one := f.builds[0]; one.asked.Method != "" {
+		one.fleet = nil
+		return one.call(ctx)
 	}
 	return f.run(ctx, reportDir)
 }
@@ -228,9 +229,19 @@ func (f *fleet) close() error {
 // leaks first: they decide the exit code.
 func (f *fleet) outcome() error {
 	var leaks, others []error
+	quiet := f.builds[0].idOnly
+	w := f.app.stdout
+	if quiet && slices.ContainsFunc(f.ended, func(e ending) bool { return e.err != nil }) {
+		w = f.app.stderr
+	} else if quiet {
+		w = io.Discard
+	}
 	for i, b := range f.builds {
 		e := f.ended[i]
-		fmt.Fprintf(f.app.stdout, "service %s: %s\n", b.service, e.told(b))
+		fmt.Fprintf(w, "service %s: %s\n", b.service, e.told(b))
+		if e.err == nil {
+			others = append(others, b.tellID(e.result))
+		}
 		var leak leakError
 		if errors.As(e.err, &leak) && leak.verdict == finding.Leaked {
 			leaks = append(leaks, named(b.service, e.err))

@@ -23,6 +23,7 @@ import (
 // in the files that docker buildx build writes too. Those say that there is an
 // image to go on with, so they are written for a clean one only.
 func (b *build) report(res pipeline.Result) error {
+	b.hush(res.Report)
 	if b.service != "" {
 		fmt.Fprintf(b.stdout, "service %s:\n", b.service)
 	}
@@ -51,6 +52,9 @@ func (b *build) report(res pipeline.Result) error {
 			_, perr := fmt.Fprintf(b.stdout, "pushed %s@%s\n", t, res.Image.Digest)
 			err = errors.Join(err, perr)
 		}
+	}
+	if b.fleet == nil { // which has an order of its own
+		err = errors.Join(err, b.tellID(res))
 	}
 	return err
 }
@@ -131,8 +135,12 @@ func (a *app) say(run report.Run, x *index.Index, dir string) error {
 	return errors.Join(err, a.platform.Findings(run.Findings.Findings, run.Dockerfile), a.summarize(run, x))
 }
 
-// dockerfile is the path of the Dockerfile in the repository.
+// dockerfile is the path of the Dockerfile in the repository, or what stands for
+// the path of one that was read from elsewhere.
 func dockerfile(req buildkit.Request) string {
+	if req.InlineName != "" {
+		return req.InlineName
+	}
 	return inRepository(cmp.Or(req.Dockerfile, filepath.Join(req.Context, "Dockerfile")))
 }
 

@@ -85,6 +85,9 @@ func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, 
 	args, err := config.Pairs("build-arg", o.list("build-arg"), lookup)
 	req := buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}
 	err = errors.Join(err, buildkit.CheckContext(buildContext))
+	if o.service == nil && req.Dockerfile == "-" {
+		err = errors.Join(err, a.readInline(o, &req))
+	}
 	if len(o.list("service")) > 0 && len(o.list("compose")) == 0 {
 		err = errors.Join(err, hint.Wrap(errors.New("--service without --compose"), "--compose FILE says which services there are"))
 	}
@@ -97,6 +100,19 @@ func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, 
 		err = source.LeadsOut(source.Options{}, readHere(req)...)
 	}
 	return req, err
+}
+
+// readInline reads the Dockerfile of --file - from standard input. A second reader
+// of that would find the rest of it, or nothing.
+func (a *app) readInline(o options, req *buildkit.Request) (err error) {
+	if o.has("registry-password-stdin") {
+		if password, err := o.bool("registry-password-stdin"); err != nil || password {
+			return errors.Join(err, hint.Wrap(errors.New("--file - and --registry-password-stdin both read standard input"), "give the password by --registry-password-env NAME"))
+		}
+	}
+	req.Dockerfile, req.InlineName = "", "stdin" // as buildx names it
+	req.Inline, err = buildkit.ReadInline(a.stdin, "standard input")
+	return err
 }
 
 // readHere are the places of a build that are read on this machine, where links

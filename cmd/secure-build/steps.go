@@ -36,6 +36,8 @@ type build struct {
 	builderTLS   string
 	cacheDir     string
 	progress     string
+	idOnly       bool          // standard output is for the image's id alone
+	asked        buildkit.Call // instead of a build
 	push         bool
 	byDigest     bool // pushed without moving a tag
 	may          source.Decision
@@ -47,6 +49,7 @@ type build struct {
 	iidFile      string
 	reportDir    string
 	archive      io.Writer // where an output to "-" goes
+	answers      io.Writer // standard output, for what was asked for by itself
 
 	fleet    *fleet   // the other services of a Compose file; nil for none
 	composed []string // folders of the Compose files

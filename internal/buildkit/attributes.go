@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -116,7 +117,7 @@ func (r Request) agents() (session.Attachable, error) {
 // where nobody has named it, as in buildx.
 func (r Request) dockerfile() string {
 	if r.Inline != "" {
-		return "Dockerfile"
+		return cmp.Or(r.InlineName, "Dockerfile")
 	}
 	if r.Dockerfile != "" {
 		return r.Dockerfile

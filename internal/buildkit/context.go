@@ -55,7 +55,7 @@ func CheckContext(where string) error {
 	switch {
 	case where == "-":
 		return hint.Wrap(errors.New("reading the build context: standard input is none here"),
-			"unpack it first: mkdir context && tar -x -C context && secure-build build context")
+			"unpack it first: mkdir context && tar -x -C context && secure-build build context; a Dockerfile alone goes with --file - and an empty folder")
 	case remote(where):
 		if u, err := url.Parse(where); err == nil && u.User != nil {
 			if _, ok := u.User.Password(); ok {

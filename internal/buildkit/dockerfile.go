@@ -41,7 +41,7 @@ func readDockerfile(req Request) ([]byte, error) {
 	name := req.dockerfile()
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, hint.Wrap(fmt.Errorf("reading the Dockerfile: %w", err), "it is CONTEXT/Dockerfile unless --file names another")
+		return nil, hint.Wrap(fmt.Errorf("reading the Dockerfile: %w", err), "%s", elsewhere(name))
 	}
 	defer f.Close()
 	if fi, err := f.Stat(); err == nil && fi.IsDir() {
@@ -55,6 +55,29 @@ func readDockerfile(req Request) ([]byte, error) {
 		return nil, fmt.Errorf("reading the Dockerfile: %s is larger than %d bytes", name, maxDockerfile)
 	}
 	return dt, nil
+}
+
+// elsewhere says where a Dockerfile may be that is not there.
+func elsewhere(name string) string {
+	if strings.HasPrefix(name, "http://") || strings.HasPrefix(name, "https://") {
+		return "a Dockerfile is not fetched here: curl -fsSL ADDRESS | secure-build build --file - CONTEXT"
+	}
+	return "it is CONTEXT/Dockerfile unless --file names another"
+}
+
+// ReadInline reads a Dockerfile that is no file, from standard input say. One of
+// no bytes is an error: it would not be told from a Dockerfile in the context.
+func ReadInline(r io.Reader, from string) (string, error) {
+	dt, err := io.ReadAll(io.LimitReader(r, maxDockerfile+1))
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("reading the Dockerfile from %s: %w", from, err)
+	case len(dt) == 0:
+		return "", fmt.Errorf("reading the Dockerfile from %s: it is empty", from)
+	case len(dt) > maxDockerfile:
+		return "", fmt.Errorf("reading the Dockerfile from %s: it is larger than %d bytes", from, maxDockerfile)
+	}
+	return string(dt), nil
 }
 
 // folder says what is wrong with a build context that is a folder of this machine.

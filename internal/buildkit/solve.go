@@ -34,6 +34,7 @@ type Request struct {
 	Context    string            // folder, or the address of a git repository or an archive
 	Dockerfile string            // path; "" is Dockerfile in the context
 	Inline     string            // the Dockerfile itself, where it is no file
+	InlineName string            // what messages call it; "" is Dockerfile
 	Contexts   map[string]string // more of them, by name
 	Target     string
 	BuildArgs  map[string]string

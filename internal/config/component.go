@@ -60,6 +60,7 @@ const (
 var patterns = map[string]string{
 	"context": fileName, "file": fileName, "baseline": fileName, "cache-dir": fileName, "metadata-file": fileName, "iidfile": fileName,
 	"builder-tls": fileName, "target": `^([A-Za-z0-9][A-Za-z0-9_.$/{}-]*)?$`, "report-dir": ownPath, "dotenv": ownPath, "registry-password-env": variName,
+	"call":        `^((build|check|lint|outline|targets|subrequests\.describe)(,(format=(json|text)|ignorestatus=(true|false)))*)?$`,
 	"compression": `^(gzip|zstd|estargz|uncompressed)?$`, "compression-level": `^[0-9]{0,2}$`,
 }
 

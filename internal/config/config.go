@@ -106,7 +106,7 @@ var inputs = []Option{
 var dockerfile = []Option{
 	{Flag: "optional-secret", Kind: List, Arg: "ID", Group: GroupSecrets,
 		Usage: "secret that a step mounts and that may be missing or empty"},
-	{Flag: "file", Short: "f", Kind: String, Arg: "FILE", Group: GroupBuild, Usage: "Dockerfile (default CONTEXT/Dockerfile)"},
+	{Flag: "file", Short: "f", Kind: String, Arg: "FILE", Group: GroupBuild, Usage: "Dockerfile (default CONTEXT/Dockerfile); - is standard input"},
 	{Flag: "target", Kind: String, Arg: "STAGE", Group: GroupBuild, Usage: "stage to build"},
 	{Flag: "build-arg", Kind: List, Arg: "NAME[=VALUE]", Group: GroupBuild, Usage: "build argument; without a value it is taken from the environment"},
 }
@@ -169,7 +169,8 @@ var Build = slices.Concat(secrets, inputs, keyless, dockerfile, scan, []Option{r
 	{Flag: "attest", Kind: List, Arg: "type=sbom|provenance[,NAME=VALUE]", Group: GroupBuild, Usage: "attestation to add to the image"},
 	{Flag: "provenance", Kind: String, Arg: "true|false|mode=min|mode=max", Group: GroupBuild, Usage: "how the image was built, as an attestation (default: mode=min, as buildx has it; BUILDX_NO_DEFAULT_ATTESTATIONS leaves it out)"},
 	{Flag: "sbom", Kind: String, Arg: "true|false|generator=REF", Group: GroupBuild, Usage: "what is in the image, as an attestation"},
-	{Flag: "call", Kind: String, Default: "build", Arg: "build|check|outline|targets", Group: GroupBuild, Usage: "what to do with the Dockerfile; all but build need no key and build nothing"},
+	{Flag: "call", Kind: String, Default: "build", Arg: "METHOD[,format=json][,ignorestatus=true]", Group: GroupBuild, Usage: "what to do with the Dockerfile: build, check, outline or targets; all but build need no key and build nothing"},
+	{Flag: "check", Kind: Bool, Group: GroupBuild, Usage: "short for --call check"},
 	{Flag: "compression", Kind: String, Arg: "gzip|zstd|estargz|uncompressed", Group: GroupBuild, Usage: "how the layers that this build makes are packed, as the attribute of outputs (default: gzip, which everything reads; zstd is several times faster, and unknown to Docker before 23)"},
 	{Flag: "compression-level", Kind: String, Arg: "N", Group: GroupBuild, Usage: "0 to 9 for gzip and estargz, 0 to 22 for zstd (default: the method's own)"},
 	{Flag: "force-compression", Kind: Bool, Group: GroupBuild, Usage: "pack layers again that are packed in another way, such as those of base images"},
@@ -187,7 +188,8 @@ var Build = slices.Concat(secrets, inputs, keyless, dockerfile, scan, []Option{r
 	{Flag: "output", Short: "o", Kind: List, Arg: "type=TYPE[,dest=FILE][,NAME=VALUE]", Group: GroupOutput,
 		Usage: "what to write after a clean scan: registry (as --push), oci, docker, local or tar; docker without dest loads the image into Docker"},
 	{Flag: "load", Kind: Bool, Group: GroupOutput, Usage: "load the image into Docker after a clean scan"},
-	{Flag: "progress", Kind: String, Default: "auto", Arg: "auto|plain|tty|rawjson|quiet", Group: GroupOutput, Usage: "how to show the build"},
+	{Flag: "quiet", Short: "q", Kind: Bool, Group: GroupOutput, Usage: "print the id of the image if it is clean, and nothing else; warnings and errors go to standard error"},
+	{Flag: "progress", Kind: String, Default: "auto", Arg: "auto|plain|tty|rawjson|none|quiet", Group: GroupOutput, Usage: "how to show the build; quiet is --quiet, none leaves our own words"},
 	{Flag: "metadata-file", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the build's metadata as JSON, with the keys of buildx"},
 	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id"},
 	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
