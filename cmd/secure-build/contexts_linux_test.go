@@ -97,6 +97,13 @@ var contexts = []besideRow{
 	{name: "warnings", files: "from scratch AS a\nCOPY Dockerfile /\n", env: []string{"BUILDX_METADATA_WARNINGS=1"}},
 	{name: "docker media types", files: "FROM scratch\nCOPY Dockerfile /docker\n", output: ",oci-mediatypes=false"},
 	{name: "several outputs", files: "FROM scratch\nCOPY Dockerfile /\n", flags: []string{"--output", "type=local,dest=more"}},
+	{name: "label without a value", files: "FROM scratch\nLABEL a=1\n", flags: []string{"--label", "a", "--label", "b="}},
+	{name: "arg that is empty in the environment", files: "FROM scratch\nARG A=none\nARG B=none\nLABEL a=$A b=$B\n", flags: []string{"--build-arg", "A", "--build-arg", "B"}, env: []string{"A="}},
+	{name: "list of hosts", files: withShell + "RUN grep example /etc/hosts > /list\n", flags: []string{"--add-host", "one.example:10.0.0.1,two.example=10.0.0.2", "--add-host", "three.example:10.0.0.3"}},
+	{name: "platform of the environment", files: "FROM scratch\nARG TARGETPLATFORM\nLABEL p=$TARGETPLATFORM\n", env: []string{"DOCKER_DEFAULT_PLATFORM=linux/s390x"}},
+	{name: "platform of this machine", files: "FROM scratch\nARG TARGETPLATFORM\nLABEL p=$TARGETPLATFORM\n", flags: []string{"--platform", "local"}, env: []string{"DOCKER_DEFAULT_PLATFORM=linux/s390x"}},
+	{name: "nothing in many lists", files: "FROM scratch\nCOPY Dockerfile /\n", flags: []string{"--secret", "", "--ssh", "", "--build-context", "", "--annotation", "", "--add-host", "", "--cache-from", "", "--cache-to", "",
+		"--output", "", "--allow", "", "--network", "", "--provenance", "", "--sbom", "", "--target", "", "--file", "", "--iidfile", "", "--call", "", "--cgroup-parent", ""}},
 	{name: "another escape", files: "# escape=`\nFROM scratch\nCOPY `\n Dockerfile /\n"},
 }
 

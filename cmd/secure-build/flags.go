@@ -103,10 +103,18 @@ func (o options) list(flag string) []string {
 	return o.given(flag)
 }
 
+// blank are the lists in which an empty item is none, as in buildx: a script may
+// say --cache-from "$CACHE". In the environment that holds for every list.
+var blank = []string{"secret", "ssh", "build-context", "annotation", "add-host", "cache-from", "cache-to", "output"}
+
 func (o options) given(flag string) []string {
 	v, ok := o.env(flag)
 	if !ok && o.flagged(flag) {
-		return o.flags.Lookup(flag).Value.(*list).items
+		items := o.flags.Lookup(flag).Value.(*list).items
+		if slices.Contains(blank, flag) {
+			items = slices.DeleteFunc(slices.Clone(items), func(item string) bool { return item == "" })
+		}
+		return items
 	}
 	if items, ok := config.Array(v); ok && platform.Detect(o.getenv) == platform.GitLab {
 		return config.Expand(items, o.getenv) // the component's inputs come as they were written

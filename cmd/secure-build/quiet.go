@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -17,7 +18,7 @@ func (b *build) readProgress(o options) (err error) {
 	if b.idOnly, err = o.bool("quiet"); err != nil {
 		return err
 	}
-	b.progress = o.text("progress")
+	b.progress = cmp.Or(o.text("progress"), "auto")
 	if err := o.oneOf("progress", b.progress); err != nil {
 		return err
 	}

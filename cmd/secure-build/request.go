@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -22,19 +23,23 @@ func (b *build) readRequest(o options) error {
 
 	var err error
 	r.NoCache, r.Pull, r.NoCacheFor = flag("no-cache"), flag("pull"), commas(o.list("no-cache-filter"))
-	r.Platforms, err = buildkit.ParsePlatforms(o.list("platform"))
+	r.Platforms, err = b.readPlatforms(o)
 	check(err)
-	r.Labels, err = config.Pairs("label", o.list("label"), nil)
+	r.Labels, err = config.Pairs("label", o.list("label"), func(string) (string, bool) { return "", true })
 	check(err)
 	r.Annotations, err = buildkit.ParseAnnotations(o.list("annotation"))
 	check(err)
 	r.Attests, err = buildkit.ParseAttests(o.list("attest"), o.text("provenance"), o.text("sbom"))
 	check(err)
 	if b.may.Decrypt { // a stranger's job has no agent to look for
-		r.SSH, err = buildkit.ParseSSH(o.list("ssh"), b.getenv("SSH_AUTH_SOCK"))
+		agents := o.list("ssh")
+		if len(agents) == 0 && r.OverSSH() {
+			agents = []string{"default"}
+		}
+		r.SSH, err = buildkit.ParseSSH(agents, b.getenv("SSH_AUTH_SOCK"))
 		check(err)
 	}
-	r.Network = o.text("network")
+	r.Network = cmp.Or(o.text("network"), "default")
 	check(o.oneOf("network", r.Network))
 	r.Hosts, err = buildkit.ParseHosts(o.list("add-host"))
 	check(err)

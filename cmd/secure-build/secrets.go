@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,7 +48,11 @@ func (a *app) readSecrets(o options) (secrets, error) {
 		if !o.has(in.flag) {
 			continue
 		}
-		for _, line := range o.list(in.flag) {
+		items := o.list(in.flag)
+		if in.flag == "secret-env" {
+			items = commas(items) // no variable's name has one
+		}
+		for _, line := range items {
 			ref, err := in.parse(line)
 			s.refs, errs = append(s.refs, ref), append(errs, err)
 		}
@@ -81,8 +86,7 @@ func (a *app) readSecrets(o options) (secrets, error) {
 
 // readDockerfile reads the options that say which Dockerfile is meant.
 func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, error) {
-	lookup := func(name string) (string, bool) { v := a.getenv(name); return v, v != "" }
-	args, err := config.Pairs("build-arg", o.list("build-arg"), lookup)
+	args, err := config.Pairs("build-arg", o.list("build-arg"), a.lookupEnv)
 	req := buildkit.Request{Context: buildContext, Dockerfile: o.text("file"), Target: o.text("target"), BuildArgs: args}
 	err = errors.Join(err, buildkit.CheckContext(buildContext))
 	if o.service == nil && req.Dockerfile == "-" {
@@ -100,6 +104,23 @@ func (a *app) readDockerfile(o options, buildContext string) (buildkit.Request, 
 		err = source.LeadsOut(source.Options{}, readHere(req)...)
 	}
 	return req, err
+}
+
+// lookupEnv tells a variable that is empty from one that is not set.
+func (a *app) lookupEnv(name string) (string, bool) {
+	v := a.getenv(name)
+	_, set := os.LookupEnv(name)
+	return v, v != "" || set
+}
+
+// readPlatforms reads --platform, for which Docker's clients have a default in the
+// environment.
+func (a *app) readPlatforms(o options) ([]string, error) {
+	items := o.list("platform")
+	if v := a.getenv("DOCKER_DEFAULT_PLATFORM"); len(items) == 0 && v != "" {
+		items = []string{v}
+	}
+	return buildkit.ParsePlatforms(items)
 }
 
 // readInline reads the Dockerfile of --file - from standard input. A second reader

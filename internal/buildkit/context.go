@@ -16,6 +16,7 @@ import (
 	"github.com/moby/buildkit/client"
 	"github.com/moby/buildkit/client/ociindex"
 	"github.com/moby/buildkit/frontend/dockerfile/dfgitutil"
+	"github.com/moby/buildkit/util/gitutil"
 	"github.com/moby/buildkit/util/staticfs"
 	"github.com/opencontainers/go-digest"
 	"github.com/org/secure-build/internal/hint"
@@ -47,6 +48,16 @@ func (r Request) GitHost() string {
 		return u.Host
 	}
 	return ""
+}
+
+// OverSSH says whether the daemon fetches the context from git by SSH, for which
+// it needs an agent.
+func (r Request) OverSSH() bool {
+	if !r.Remote() {
+		return false
+	}
+	u, err := gitutil.ParseURL(r.Context)
+	return err == nil && u.Scheme == gitutil.SSHProtocol
 }
 
 // CheckContext says what is wrong with the name of a context, before anything

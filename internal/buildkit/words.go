@@ -148,29 +148,46 @@ func annotationKey(text string) (k exptypes.AnnotationKey, err error) {
 	return k, err
 }
 
-// ParseHosts reads --add-host, NAME:IP or NAME=IP[,IP…], into what the frontend
-// takes.
+// ParseHosts reads --add-host, a list of NAME:IP or NAME=IP, into what the frontend
+// takes. An address alone is another one of the name before it.
 func ParseHosts(items []string) (string, error) {
 	var hosts []string
 	for _, item := range items {
-		name, ips, ok := strings.Cut(item, "=")
-		if !ok {
-			name, ips, ok = strings.Cut(item, ":")
-		}
-		if !ok || name == "" {
-			return "", fmt.Errorf("reading --add-host %q: want NAME:IP", item)
-		}
-		for ip := range strings.SplitSeq(ips, ",") {
-			if strings.HasPrefix(ip, "[") && strings.HasSuffix(ip, "]") {
-				ip = ip[1 : len(ip)-1]
+		last := ""
+		for part := range strings.SplitSeq(item, ",") {
+			name, ip, err := extraHost(part, last)
+			if err != nil {
+				return "", fmt.Errorf("reading --add-host %q: %w", item, err)
 			}
-			if net.ParseIP(ip) == nil {
-				return "", fmt.Errorf("reading --add-host %q: %q is no IP address", item, ip)
-			}
-			hosts = append(hosts, name+"="+ip)
+			hosts, last = append(hosts, name+"="+ip), name
 		}
 	}
 	return strings.Join(hosts, ","), nil
+}
+
+func extraHost(part, last string) (name, ip string, err error) {
+	bare := func(ip string) string {
+		if strings.HasPrefix(ip, "[") && strings.HasSuffix(ip, "]") {
+			return ip[1 : len(ip)-1]
+		}
+		return ip
+	}
+	if ip = bare(part); last != "" && net.ParseIP(ip) != nil {
+		return last, ip, nil
+	}
+	name, ip, ok := strings.Cut(part, "=")
+	if !ok {
+		name, ip, ok = strings.Cut(part, ":")
+	}
+	switch ip = bare(ip); {
+	case !ok || name == "":
+		return "", "", errors.New("want NAME:IP")
+	case ip == "host-gateway":
+		return "", "", hint.Wrap(errors.New("host-gateway is an address that Docker knows only"), "name the address: ip -4 addr show docker0 says Docker's")
+	case net.ParseIP(ip) == nil:
+		return "", "", fmt.Errorf("%q is no IP address", ip)
+	}
+	return name, ip, nil
 }
 
 // ParseSize reads --shm-size, in bytes or with a unit; "" is 0.
@@ -214,14 +231,17 @@ func ParseAllow(items []string) ([]string, error) {
 }
 
 // ParsePlatforms reads --platform, which may have several in one, and writes
-// each out in full.
+// each out in full. "local" is this machine's own.
 func ParsePlatforms(items []string) ([]string, error) {
 	var all []string
 	for p := range strings.SplitSeq(strings.Join(items, ","), ",") {
 		if p = strings.TrimSpace(p); p == "" {
 			continue
 		}
-		parsed, err := platforms.Parse(p)
+		parsed, err := platforms.DefaultSpec(), error(nil)
+		if p != "local" {
+			parsed, err = platforms.Parse(p)
+		}
 		if err != nil {
 			return nil, hint.Wrap(fmt.Errorf("reading --platform %q: %w", p, err), "a platform is OS/ARCH[/VARIANT], such as linux/arm64")
 		}

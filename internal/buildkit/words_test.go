@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerd/platforms"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -105,7 +106,8 @@ func TestParseWords(t *testing.T) {
 		rows  []row
 	}{
 		"add-host": {func(s string) (string, error) { return ParseHosts([]string{s}) }, []row{
-			{"a:1.2.3.4", "a=1.2.3.4", ""}, {"a=1.2.3.4,::1", "a=1.2.3.4,a=::1", ""}, {"a:[::1]", "a=::1", ""}, {"a:b", "", "no IP address"}, {"a", "", "want NAME:IP"}, {":1.2.3.4", "", "want NAME:IP"},
+			{"a:1.2.3.4", "a=1.2.3.4", ""}, {"a=1.2.3.4,::1", "a=1.2.3.4,a=::1", ""}, {"a:[::1]", "a=::1", ""},
+			{"a:1.2.3.4,b=5.6.7.8,[::1],c:::2", "a=1.2.3.4,b=5.6.7.8,b=::1,c=::2", ""}, {"1.2.3.4,a:1.2.3.4", "", "want NAME:IP"}, {"a:host-gateway", "", "Docker knows only"}, {"a:b", "", "no IP address"}, {"a", "", "want NAME:IP"}, {":1.2.3.4", "", "want NAME:IP"},
 		}},
 		"ulimit": {func(s string) (string, error) { return ParseUlimits(strings.Fields(s)) }, []row{
 			{"nofile=1:2", "nofile=1:2", ""}, {"nofile=5", "nofile=5:5", ""}, {"nofile=1 cpu=2 nofile=3", "cpu=2:2,nofile=3:3", ""}, {"files=1", "", "files"}, {"nofile=2:1", "", "nofile=2:1"},
@@ -114,7 +116,7 @@ func TestParseWords(t *testing.T) {
 			all, err := ParsePlatforms(strings.Fields(s))
 			return strings.Join(all, " "), err
 		}, []row{
-			{"linux/amd64,linux/arm64", "linux/amd64 linux/arm64", ""}, {"linux/x86_64 linux/amd64", "linux/amd64", ""}, {"linux/arm64/v8", "linux/arm64", ""}, {"linux/arm/v7", "linux/arm/v7", ""}, {"a/b/c/d", "", `"a/b/c/d"`},
+			{"linux/amd64,linux/arm64", "linux/amd64 linux/arm64", ""}, {"linux/x86_64 linux/amd64", "linux/amd64", ""}, {"linux/arm64/v8", "linux/arm64", ""}, {"linux/arm/v7", "linux/arm/v7", ""}, {"local", platforms.FormatAll(platforms.Normalize(platforms.DefaultSpec())), ""}, {"a/b/c/d", "", `"a/b/c/d"`},
 		}},
 		"allow": {func(s string) (string, error) {
 			all, err := ParseAllow([]string{s})
