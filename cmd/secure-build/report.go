@@ -21,7 +21,8 @@ import (
 
 // report says what the run came to: on the terminal, in the report folder, and
 // in the files that docker buildx build writes too. Those say that there is an
-// image to go on with, so they are written for a clean one only.
+// image to go on with, so they are written for a clean one only that went where
+// it was to go.
 func (b *build) report(res pipeline.Result) error {
 	b.hush(res.Report)
 	if b.service != "" {
@@ -37,7 +38,7 @@ func (b *build) report(res pipeline.Result) error {
 	if b.fleet == nil || len(b.fleet.builds) == 1 { // of several, none is the one
 		err = errors.Join(err, b.outputs(res, metadata))
 	}
-	if res.Report.Verdict == finding.Clean {
+	if res.Report.Verdict == finding.Clean && res.Err == nil {
 		if b.metadataFile != "" && metadata != nil {
 			err = errors.Join(err, writeFile(b.metadataFile, metadata))
 		}
@@ -161,6 +162,18 @@ func inRepository(file string) string {
 			return filepath.ToSlash(file)
 		}
 	}
+}
+
+// forgetID removes what an earlier run has left in the file of --iidfile: a run that
+// fails must not leave another image's id to go on with. (buildx does it too.)
+func (b *build) forgetID() error {
+	if b.iidFile == "" {
+		return nil
+	}
+	if err := os.Remove(b.iidFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("removing the old id of the image: %w", err)
+	}
+	return nil
 }
 
 // writeID writes the image's id.

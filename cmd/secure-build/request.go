@@ -60,9 +60,15 @@ func (b *build) readOutputs(o options) error {
 	if err != nil {
 		return err
 	}
+	if err := outputs.Places(); err != nil {
+		return err
+	}
+	if f, ok := b.plain.(*os.File); ok && outputs.ToStdout() && terminal(f) != nil {
+		return hint.Wrap(errors.New("reading --output: an archive goes to standard output, which is a terminal"), "name a file with dest=FILE")
+	}
 	load, err1 := o.bool("load")
 	push1, err2 := o.bool("push")
-	if load && !outputs.Has(buildkit.OutputDocker) {
+	if load && !outputs.Loads() {
 		outputs.Targets = append(outputs.Targets, buildkit.Target{Type: buildkit.OutputDocker})
 	}
 	if push1 && !outputs.Has(buildkit.OutputPush) {

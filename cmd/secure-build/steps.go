@@ -87,6 +87,9 @@ func (b *build) steps() pipeline.Steps {
 }
 
 func (b *build) check(ctx context.Context) (err error) {
+	if err := b.forgetID(); err != nil {
+		return err
+	}
 	if b.fleet == nil && b.may.Decrypt {
 		if err := b.begin(ctx); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,8 +53,33 @@ func (o Outputs) ToStdout() bool {
 	return slices.ContainsFunc(o.Targets, func(t Target) bool { return t.Dest == "-" })
 }
 
+// Loads says whether the image goes into Docker itself.
+func (o Outputs) Loads() bool {
+	return slices.ContainsFunc(o.Targets, func(t Target) bool { return t.Type == OutputDocker && t.Dest == "" })
+}
+
+// Places says which place cannot be written to, as far as that can be seen before
+// there is something to write.
+func (o Outputs) Places() error {
+	for _, t := range o.Targets {
+		fi, err := os.Stat(t.Dest)
+		if t.Dest == "" || t.Dest == "-" || err != nil { // what is not there is made
+			continue
+		}
+		folder := t.Dir || t.Type == OutputLocal
+		switch {
+		case folder && !fi.IsDir():
+			return fmt.Errorf("reading --output: %s is no folder, as type=%s writes", t.Dest, t.Type)
+		case !folder && fi.IsDir():
+			return fmt.Errorf("reading --output: %s is a folder, and type=%s writes a file", t.Dest, t.Type)
+		}
+	}
+	return nil
+}
+
 // ParseOutputs reads --output as buildx does: type=TYPE,dest=FILE,NAME=VALUE, a
-// folder alone for type=local, and - for type=tar to standard output.
+// folder alone for type=local, and - for type=tar to standard output, where an
+// archive without dest goes too.
 func ParseOutputs(items []string) (Outputs, error) {
 	var all Outputs
 	for _, item := range items {
@@ -90,9 +116,14 @@ func (o *Outputs) add(item string) error {
 		t.Type = OutputType(kind)
 		err = t.archive(f)
 	case "local", "tar":
-		t.Type, files = OutputType(kind), true
-		if t.Dest == "" {
+		if t.Type, files = OutputType(kind), true; kind == "tar" && t.Dest == "" {
+			t.Dest = "-"
+		}
+		switch {
+		case t.Dest == "":
 			err = errors.New("dest is missing")
+		case kind == "local" && t.Dest == "-":
+			err = errors.New("a folder cannot go to standard output")
 		}
 		if f["mode"] == "delete" {
 			err = errors.New("mode=delete would empty the folder; it is not to be had here")
@@ -150,6 +181,9 @@ func (t *Target) archive(f map[string]string) error {
 		}
 		t.Dir = !tar
 		delete(f, "tar")
+	}
+	if t.Type == OutputOCI && !t.Dir && t.Dest == "" {
+		t.Dest = "-"
 	}
 	switch {
 	case t.Type == OutputOCI && t.Dest == "":

@@ -186,12 +186,12 @@ var Build = slices.Concat(secrets, inputs, keyless, dockerfile, scan, []Option{r
 	{Flag: "registry-password-stdin", Kind: Bool, Group: GroupPush, Usage: "read the registry's password from standard input"},
 
 	{Flag: "output", Short: "o", Kind: List, Arg: "type=TYPE[,dest=FILE][,NAME=VALUE]", Group: GroupOutput,
-		Usage: "what to write after a clean scan: registry (as --push), oci, docker, local or tar; docker without dest loads the image into Docker"},
+		Usage: "what to write after a clean scan: registry (as --push), oci, docker, local or tar; oci and tar without dest go to standard output, docker without dest into Docker"},
 	{Flag: "load", Kind: Bool, Group: GroupOutput, Usage: "load the image into Docker after a clean scan"},
 	{Flag: "quiet", Short: "q", Kind: Bool, Group: GroupOutput, Usage: "print the id of the image if it is clean, and nothing else; warnings and errors go to standard error"},
 	{Flag: "progress", Kind: String, Default: "auto", Arg: "auto|plain|tty|rawjson|none|quiet", Group: GroupOutput, Usage: "how to show the build; quiet is --quiet, none leaves our own words"},
 	{Flag: "metadata-file", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the build's metadata as JSON, with the keys of buildx"},
-	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id"},
+	{Flag: "iidfile", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "write the image's id; what an earlier run has written there is removed first"},
 	{Flag: "report-dir", Kind: String, Arg: "DIR", Group: GroupOutput, Usage: "write the reports there: findings.json, SARIF, GitLab's two, summary.md, report.html, receipt.json"},
 	{Flag: "dotenv", Kind: String, Arg: "FILE", Group: GroupOutput, Usage: "on GitLab, write what came out there as a dotenv report: SECURE_BUILD_DIGEST and others"},
 }, engine)
