@@ -41,6 +41,7 @@ func (a *app) buildCommand() *cobra.Command {
 		Example: examples,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			a.fence()
+			a.tellIgnored(cmd)
 			if len(opts.list("compose")) > 0 {
 				return a.buildServices(cmd.Context(), opts, args)
 			}
@@ -62,6 +63,7 @@ func (a *app) buildCommand() *cobra.Command {
 		},
 	}
 	opts = register(cmd, config.Build, a.getenv)
+	legacy(cmd)
 	return cmd
 }
 

@@ -69,6 +69,7 @@ var contexts = []besideRow{
 	{name: "variants", files: "FROM scratch\nARG TARGETPLATFORM\nLABEL p=$TARGETPLATFORM\nCOPY Dockerfile /\n", flags: []string{"--platform", "linux/arm/v7", "--platform", "linux/amd64"}},
 	{name: "hosts and limits", files: withShell + "RUN grep -c one.example /etc/hosts > /hosts && ulimit -n > /limit && df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2 > /shm\n",
 		flags: []string{"--add-host", "one.example:10.0.0.1", "--add-host", "six.example=[::1]", "--ulimit", "nofile=123:456", "--shm-size", "17m"}},
+	{name: "what is ignored", files: "FROM scratch\nCOPY Dockerfile /\n", flags: []string{"--rm", "--force-rm=false", "--compress", "--squash", "--isolation", "default", "--security-opt", "seccomp=unconfined"}, env: []string{"BUILDX_EXPERIMENTAL=1"}},
 	{name: "no network", files: withShell + "RUN ip link > /links || ls /sys/class/net > /links\n", flags: []string{"--network", "none"}},
 	{name: "provenance min", files: "FROM scratch\nCOPY Dockerfile /\n", flags: []string{"--provenance", "mode=min"}},
 	{name: "provenance max", files: withShell + "RUN echo x > /x\n", flags: []string{"--attest", "type=provenance,mode=max", "--build-arg", "X=1"}},

@@ -47,8 +47,15 @@ func (b *build) readRequest(o options) error {
 	check(err)
 	r.Ulimits, err = buildkit.ParseUlimits(o.list("ulimit"))
 	check(err)
+	r.Resources, err = buildkit.ParseResources(o.list("resource"))
+	check(err)
 	r.Allow, err = buildkit.ParseAllow(commas(o.list("allow")))
 	check(err)
+	r.Policy, err = buildkit.ReadPolicy(b.getenv("EXPERIMENTAL_BUILDKIT_SOURCE_POLICY"))
+	check(err)
+	if name := r.UnheldPolicy(); name != "" {
+		b.warn("%s is a policy of buildx, which is not evaluated here", name)
+	}
 	r.Cgroup = o.text("cgroup-parent")
 	check(r.Defaults(b.getenv))
 	return errors.Join(errs...)

@@ -47,6 +47,9 @@ func (a *app) run(ctx context.Context, args []string) error {
 	root.SetErr(a.stderr)
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if why := refused(err); why != "" {
+			return hint.Wrap(err, "%s", why)
+		}
 		return hint.Wrap(err, "%s --help lists the flags", cmd.CommandPath())
 	})
 	root.AddCommand(a.buildCommand(), a.scanCommand(), a.checkCommand(), a.execCommand(), a.doctorCommand(), a.gitlabCommand(), a.versionCommand())

@@ -47,6 +47,7 @@ func (r Request) attributes() map[string]string {
 	if r.Pull {
 		attrs["image-resolve-mode"] = "pull"
 	}
+	maps.Copy(attrs, r.Resources)
 	for k, v := range r.BuildArgs {
 		attrs["build-arg:"+k] = v
 	}

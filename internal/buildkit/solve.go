@@ -22,6 +22,7 @@ import (
 	"github.com/moby/buildkit/session"
 	"github.com/moby/buildkit/session/auth/authprovider"
 	"github.com/moby/buildkit/session/secrets/secretsprovider"
+	spb "github.com/moby/buildkit/sourcepolicy/pb"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
@@ -53,7 +54,9 @@ type Request struct {
 	ShmSize     int64  // bytes
 	Ulimits     string // from ParseUlimits
 	Cgroup      string
-	Allow       []string // entitlements
+	Resources   map[string]string // from ParseResources
+	Allow       []string          // entitlements
+	Policy      *spb.Policy       // which sources may be used, from ReadPolicy; nil for all
 	Outputs     Outputs
 
 	// Secret returns the value of a mounted secret. An error that wraps
@@ -195,6 +198,7 @@ func (e *Engine) options(req Request) (client.SolveOpt, error) {
 			authprovider.NewDockerAuthProvider(authprovider.DockerAuthProviderConfig{AuthConfigProvider: req.credentials()}),
 		},
 		AllowedEntitlements: req.Entitlements(),
+		SourcePolicy:        req.Policy,
 		// Keeps this build's log, in which a step may have printed a secret,
 		// out of the daemon's build history (I1).
 		Internal: true,

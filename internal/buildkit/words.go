@@ -220,6 +220,48 @@ func ParseUlimits(items []string) (string, error) {
 	return strings.Join(all, ","), nil
 }
 
+// resources are the limits of --resource, by the names that the frontend has for
+// them.
+var resources = map[string]string{
+	"memory": "memory", "memory-swap": "memswap", "cpu-shares": "cpushares", "cpu-period": "cpuperiod", "cpu-quota": "cpuquota",
+	"cpuset-cpus": "cpusetcpus", "cpuset-mems": "cpusetmems",
+}
+
+// ParseResources reads --resource, NAME=VALUE, into attributes of the frontend; of
+// two for one name the last counts, and what is 0 is no limit.
+func ParseResources(items []string) (map[string]string, error) {
+	all := map[string]string{}
+	for _, item := range items {
+		name, value, ok := strings.Cut(item, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		attr := resources[name]
+		n, err := int64(0), error(nil)
+		switch {
+		case !ok || attr == "":
+			err = errors.New("want NAME=VALUE with a known name")
+		case strings.HasPrefix(name, "cpuset-"):
+			all[attr] = value
+			continue
+		case name == "memory-swap" && value == "-1":
+			n = -1
+		case strings.HasPrefix(name, "memory"):
+			n, err = units.RAMInBytes(value)
+		default:
+			n, err = strconv.ParseInt(value, 10, 64)
+		}
+		if err == nil && n < 0 && name != "memory-swap" {
+			err = fmt.Errorf("%d is no limit", n)
+		}
+		if err != nil {
+			return nil, hint.Wrap(fmt.Errorf("reading --resource %q: %w", item, err), "NAME is one of %s", strings.Join(slices.Sorted(maps.Keys(resources)), ", "))
+		}
+		if all[attr] = strconv.FormatInt(n, 10); n == 0 {
+			delete(all, attr)
+		}
+	}
+	return all, nil
+}
+
 // ParseAllow reads --allow.
 func ParseAllow(items []string) ([]string, error) {
 	for _, item := range items {

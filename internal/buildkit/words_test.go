@@ -113,6 +113,14 @@ func TestParseWords(t *testing.T) {
 			{"a:1.2.3.4", "a=1.2.3.4", ""}, {"a=1.2.3.4,::1", "a=1.2.3.4,a=::1", ""}, {"a:[::1]", "a=::1", ""},
 			{"a:1.2.3.4,b=5.6.7.8,[::1],c:::2", "a=1.2.3.4,b=5.6.7.8,b=::1,c=::2", ""}, {"1.2.3.4,a:1.2.3.4", "", "want NAME:IP"}, {"a:host-gateway", "", "Docker knows only"}, {"a:b", "", "no IP address"}, {"a", "", "want NAME:IP"}, {":1.2.3.4", "", "want NAME:IP"},
 		}},
+		"resource": {func(s string) (string, error) {
+			all, err := ParseResources(strings.Fields(s))
+			return csvOf(all), err
+		}, []row{
+			{"memory=2g memory-swap=-1 cpu-shares=5 cpu-period=6 cpu-quota=7 cpuset-cpus=0-1,3 cpuset-mems=0", `cpuperiod=6,cpuquota=7,"cpusetcpus=0-1,3",cpusetmems=0,cpushares=5,memory=2147483648,memswap=-1`, ""},
+			{"memory=1k memory=2k", "memory=2048", ""}, {"memory=1k memory=0", "", ""},
+			{"disk=1", "", "a known name"}, {"memory", "", "want NAME=VALUE"}, {"memory=much", "", "much"}, {"cpu-quota=-1", "", "-1 is no limit"}, {"cpu-shares=1.5", "", "1.5"},
+		}},
 		"ulimit": {func(s string) (string, error) { return ParseUlimits(strings.Fields(s)) }, []row{
 			{"nofile=1:2", "nofile=1:2", ""}, {"nofile=5", "nofile=5:5", ""}, {"nofile=1 cpu=2 nofile=3", "cpu=2:2,nofile=3:3", ""}, {"files=1", "", "files"}, {"nofile=2:1", "", "nofile=2:1"},
 		}},

@@ -164,6 +164,7 @@ var Build = slices.Concat(secrets, inputs, keyless, dockerfile, scan, []Option{r
 	{Flag: "add-host", Kind: List, Arg: "NAME:IP", Group: GroupBuild, Usage: "line of /etc/hosts for RUN"},
 	{Flag: "shm-size", Kind: String, Arg: "SIZE", Group: GroupBuild, Usage: "size of /dev/shm for RUN, such as 128m"},
 	{Flag: "ulimit", Kind: List, Arg: "NAME=SOFT[:HARD]", Group: GroupBuild, Usage: "limit for RUN, such as nofile=1024:2048"},
+	{Flag: "resource", Kind: List, Arg: "NAME=VALUE", Group: GroupBuild, Usage: "limit of the control group of RUN: memory, memory-swap, cpu-shares, cpu-period, cpu-quota, cpuset-cpus or cpuset-mems, such as memory=2g"},
 	{Flag: "cgroup-parent", Kind: String, Arg: "NAME", Group: GroupBuild, Usage: "control group above those of RUN"},
 	{Flag: "allow", Kind: List, Arg: "ENTITLEMENT", Group: GroupBuild, Usage: "what RUN may have beyond the usual: network.host, security.insecure, device"},
 	{Flag: "attest", Kind: List, Arg: "type=sbom|provenance[,NAME=VALUE]", Group: GroupBuild, Usage: "attestation to add to the image"},
