@@ -103,9 +103,19 @@ var contexts = []besideRow{
 	{name: "list of hosts", files: withShell + "RUN grep example /etc/hosts > /list\n", flags: []string{"--add-host", "one.example:10.0.0.1,two.example=10.0.0.2", "--add-host", "three.example:10.0.0.3"}},
 	{name: "platform of the environment", files: "FROM scratch\nARG TARGETPLATFORM\nLABEL p=$TARGETPLATFORM\n", env: []string{"DOCKER_DEFAULT_PLATFORM=linux/s390x"}},
 	{name: "platform of this machine", files: "FROM scratch\nARG TARGETPLATFORM\nLABEL p=$TARGETPLATFORM\n", flags: []string{"--platform", "local"}, env: []string{"DOCKER_DEFAULT_PLATFORM=linux/s390x"}},
+	{name: "labels of the commit", files: "FROM scratch\nCOPY Dockerfile /\n-- ctx/sub/Dockerfile --\nFROM scratch\nCOPY Dockerfile /sub\n", flags: []string{"--file", "ctx/sub/Dockerfile", "--label", "org.opencontainers.image.source=mine"}, more: workingTree, env: []string{"BUILDX_GIT_LABELS=1", "BUILDX_GIT_CHECK_DIRTY=1"}},
 	{name: "nothing in many lists", files: "FROM scratch\nCOPY Dockerfile /\n", flags: []string{"--secret", "", "--ssh", "", "--build-context", "", "--annotation", "", "--add-host", "", "--cache-from", "", "--cache-to", "",
 		"--output", "", "--allow", "", "--network", "", "--provenance", "", "--sbom", "", "--target", "", "--file", "", "--iidfile", "", "--call", "", "--cgroup-parent", ""}},
 	{name: "another escape", files: "# escape=`\nFROM scratch\nCOPY `\n Dockerfile /\n"},
+}
+
+// workingTree makes a working tree of the context, with a change that is in no commit.
+func workingTree(dir string) error {
+	git := func(args ...string) error {
+		return command(filepath.Join(dir, "ctx"), "git", append([]string{"-c", "user.name=somebody", "-c", "user.email=somebody@example.com"}, args...)...)
+	}
+	return errors.Join(git("init", "-q", "-b", "main"), git("remote", "add", "origin", "https://somebody:password@example.com/team/app.git"),
+		git("add", "."), git("commit", "-q", "-m", "first"), os.WriteFile(filepath.Join(dir, "ctx", "new"), nil, 0o644))
 }
 
 func command(dir, name string, args ...string) error {

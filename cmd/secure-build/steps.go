@@ -95,6 +95,9 @@ func (b *build) check(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	if b.request.Commit, err = buildkit.Commit(ctx, b.request, b.getenv); err != nil {
+		b.warn("the commit is not recorded: %v", err)
+	}
 	if b.checked, err = b.contract(ctx, b.secrets, b.request, b.FailOn); err != nil || b.may.Decrypt {
 		return err
 	}

@@ -54,6 +54,7 @@ func (r Request) attributes() map[string]string {
 	for k, v := range r.Labels {
 		attrs["label:"+k] = v
 	}
+	maps.Copy(attrs, r.Commit)
 	for typ, how := range r.Attests {
 		if how != "" {
 			attrs["attest:"+typ] = how

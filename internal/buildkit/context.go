@@ -164,6 +164,14 @@ func (r Request) inline(opt *client.SolveOpt, local func(name, dir, what string)
 	return local("context", r.Context, "the build context")
 }
 
+// mountOf is the name by which the daemon asks for a folder that is a named context.
+func mountOf(name string) string {
+	if name == "context" || name == "dockerfile" {
+		return "_" + name
+	}
+	return name
+}
+
 func (r Request) named(opt *client.SolveOpt, local func(name, dir, what string) error, name, where string) error {
 	attr := "context:" + name
 	opt.FrontendAttrs["frontend.caps"] = "moby.buildkit.frontend.contexts+forward"
@@ -187,10 +195,7 @@ func (r Request) named(opt *client.SolveOpt, local func(name, dir, what string) 
 	if err != nil {
 		return hint.Wrap(fmt.Errorf("reading the context %s: %w", name, err), "a context is a folder, oci-layout://DIR, docker-image://REF, or a git or https address")
 	}
-	mount := name
-	if name == "context" || name == "dockerfile" {
-		mount = "_" + name
-	}
+	mount := mountOf(name)
 	if err := local(mount, where, "the context "+name); err != nil {
 		return err
 	}

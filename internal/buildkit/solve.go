@@ -58,6 +58,7 @@ type Request struct {
 	Allow       []string          // entitlements
 	Policy      *spb.Policy       // which sources may be used, from ReadPolicy; nil for all
 	Outputs     Outputs
+	Commit      map[string]string // which commit the context is of, from Commit
 
 	// Secret returns the value of a mounted secret. An error that wraps
 	// os.ErrNotExist says that there is none of this id.
