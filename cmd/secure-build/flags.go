@@ -167,6 +167,6 @@ func usage(c *cobra.Command, table []config.Option) error {
 			fmt.Fprintf(w, "\n%s:\n%s", group, fs.FlagUsagesWrapped(100))
 		}
 	}
-	fmt.Fprintf(w, "\nEvery flag can be set in the environment too: --%s is %s.\nA list has one item a line there, or is a JSON array.\n", table[0].Flag, table[0].Env())
+	fmt.Fprintf(w, "\nEvery flag can be set in the environment too: --%s is %s.\nA list has one item a line there (in double quotes: of several lines), or is a JSON array.\n", table[0].Flag, table[0].Env())
 	return nil
 }

@@ -7,19 +7,44 @@ import (
 )
 
 // Lines reads the environment's form of a List: one item a line, blank lines
-// and white space around an item left out. A JSON array of strings is a list
-// too: see [Array].
+// and white space around an item left out. An item in double quotes may have
+// several lines, with "" for a quote, as the inputs of docker/build-push-action
+// are read. A JSON array of strings is a list too: see [Array].
 func Lines(s string) []string {
 	if items, ok := Array(s); ok {
 		return items
 	}
 	var items []string
-	for line := range strings.Lines(s) {
-		if line = strings.TrimSpace(line); line != "" {
-			items = append(items, line)
+	for s != "" {
+		item, rest, ok := quotedItem(s)
+		if !ok {
+			item, rest, _ = strings.Cut(s, "\n")
+		}
+		if s = rest; strings.TrimSpace(item) != "" {
+			items = append(items, strings.TrimSpace(item))
 		}
 	}
 	return items
+}
+
+// quotedItem takes an item in double quotes off the beginning of a list. Quotes
+// around a part of a line only are the item's own.
+func quotedItem(s string) (item, rest string, ok bool) {
+	s, ok = strings.CutPrefix(strings.TrimLeft(s, " \t"), `"`)
+	for ok {
+		part, after, closed := strings.Cut(s, `"`)
+		item += part
+		if !closed {
+			return "", "", false
+		}
+		if s, ok = strings.CutPrefix(after, `"`); ok { // it stands for one
+			item += `"`
+			continue
+		}
+		line, rest, _ := strings.Cut(after, "\n")
+		return item, rest, strings.TrimSpace(line) == ""
+	}
+	return "", "", false
 }
 
 // Array reads a list that is a JSON array of strings, as GitLab writes an input

@@ -16,6 +16,10 @@ func TestListForms(t *testing.T) {
 	}{
 		{"nothing", " \n\t\n", nil},
 		{"lines", " a=1 \n\nb, c\r\n", []string{"a=1", "b, c"}},
+		{"quoted lines", "a=1\n \"b=2\nand \"\"3\"\"\n\n4\" \r\n\"c=5,6\"\nd", []string{"a=1", "b=2\nand \"3\"\n\n4", "c=5,6", "d"}},
+		{"quoted parts", "\"type=local\",\"dest=a,b\"\nc=\"d\"\n\"e\"f\"\"\n", []string{`"type=local","dest=a,b"`, `c="d"`, `"e"f""`}},
+		{"a quote that does not end", "\"a=1\nb=2", []string{`"a=1`, "b=2"}},
+		{"nothing in quotes", "\"\"\n\" \"\na", []string{"a"}},
 		{"array", "[\"a\",\"b c\"]\n", []string{"a", "b c"}},
 		{"array on many lines", "[\n  \"a\",\n  \"b\"\n]", []string{"a", "b"}},
 		{"empty array", "[]\n", nil},
@@ -46,14 +50,15 @@ func TestExpand(t *testing.T) {
 // FuzzLines shows that what JSON wrote is read as it was, and that nothing
 // else is lost or made up.
 func FuzzLines(f *testing.F) {
-	for _, s := range []string{"", "a\nb", `["a"]`, `["a`, "[\"a\",\n\"b\"]", "\x85", `["\u0085"]`, "[[]]", `[""]`} {
+	for _, s := range []string{"", "a\nb", `["a"]`, `["a`, "[\"a\",\n\"b\"]", "\x85", `["\u0085"]`, "[[]]", `[""]`, "\"a\nb\"\n\"c\"\"d\"", `"a"b`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		got := Lines(s)
 		if _, ok := Array(s); !ok {
 			for _, item := range got {
-				if item == "" || strings.ContainsRune(item, '\n') || !strings.Contains(s, item) {
+				quoted := strings.Contains(s, `"`)
+				if item == "" || strings.ContainsRune(item, '\n') && !quoted || !strings.Contains(s, item) && !strings.Contains(s, strings.ReplaceAll(item, `"`, `""`)) {
 					t.Errorf("%q: got the item %q", s, item)
 				}
 			}
