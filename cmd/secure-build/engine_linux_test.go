@@ -44,30 +44,36 @@ func (s *scene) gitServerCmd(ts *testscript.TestScript, args []string) error {
 	if len(args) != 2 {
 		return errors.New("usage: git-server DIR TOKEN")
 	}
-	dir := ts.MkAbs(args[0])
+	server, err := gitServer(ts.MkAbs(args[0]), ts.Getenv(args[1]))
+	if err != nil {
+		return err
+	}
+	ts.Defer(server.Close)
+	ts.Setenv("GIT_SERVER", server.URL)
+	return nil
+}
+
+// gitServer makes the folder a repository and serves its parent; "" is no token.
+func gitServer(dir, token string) (*httptest.Server, error) {
 	for _, line := range []string{"init -q -b main", "add .", "-c user.name=t -c user.email=t@example.com commit -q -m first", "config http.uploadpack true"} {
 		if out, err := exec.Command("git", append([]string{"-C", dir}, strings.Fields(line)...)...).CombinedOutput(); err != nil {
-			return fmt.Errorf("git %s: %w\n%s", line, err, out)
+			return nil, fmt.Errorf("git %s: %w\n%s", line, err, out)
 		}
 	}
 	core, err := exec.Command("git", "--exec-path").Output()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	backend := &cgi.Handler{
 		Path: filepath.Join(strings.TrimSpace(string(core)), "git-http-backend"),
 		Env:  []string{"GIT_PROJECT_ROOT=" + filepath.Dir(dir), "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
 	}
-	token := ts.Getenv(args[1])
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if user, password, _ := r.BasicAuth(); user != "x-access-token" || password != token {
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); token != "" && (user != "x-access-token" || password != token) {
 			w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
 		backend.ServeHTTP(w, r)
-	}))
-	ts.Defer(server.Close)
-	ts.Setenv("GIT_SERVER", server.URL)
-	return nil
+	})), nil
 }

@@ -121,9 +121,10 @@ type git struct {
 }
 
 // ask runs git without the settings by which a working tree makes it run
-// something else.
+// something else. A folder of it that looks like a repository is none: its
+// settings would be those of who wrote what was checked out.
 func (g git) ask(args ...string) (string, error) {
-	cmd := exec.CommandContext(g.ctx, "git", append([]string{"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"}, args...)...)
+	cmd := exec.CommandContext(g.ctx, "git", append([]string{"-c", "safe.bareRepository=explicit", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null"}, args...)...)
 	cmd.Dir, cmd.WaitDelay = g.dir, time.Second
 	cmd.Env = []string{"LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0"}
 	for _, kv := range os.Environ() {

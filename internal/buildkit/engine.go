@@ -49,6 +49,8 @@ type Engine struct {
 	Address string
 	Version string
 
+	dockerfile string // version of its own Dockerfile frontend, as provenance has it; "" if it does not tell
+
 	client    *client.Client
 	stop      func() error
 	kill      func()    // ends a daemon of ours that hangs; stop is still due
@@ -251,7 +253,7 @@ func dial(ctx context.Context, kind, address string, timeout time.Duration, opts
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("connecting to BuildKit at %s: %w", address, err), c.Close())
 	}
-	return &Engine{Kind: kind, Address: address, Version: info.BuildkitVersion.Version, client: c}, nil
+	return &Engine{Kind: kind, Address: address, Version: info.BuildkitVersion.Version, dockerfile: info.BuildkitVersion.DockerfileVersion, client: c}, nil
 }
 
 // dial connects to a daemon that was asked for, with a certificate if it has

@@ -115,9 +115,12 @@ func decode(d digest.Digest, into any, open func(string) (io.ReadCloser, error))
 		return err
 	}
 	defer r.Close()
-	text, err := io.ReadAll(io.LimitReader(r, maxStatement))
+	text, err := io.ReadAll(io.LimitReader(r, maxStatement+1))
 	if err != nil {
 		return err
+	}
+	if len(text) > maxStatement {
+		return fmt.Errorf("%s has more than %d bytes", d, maxStatement)
 	}
 	if digest.FromBytes(text) != d {
 		return held.Changed(d.String())

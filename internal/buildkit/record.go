@@ -121,6 +121,29 @@ func (s recorded) Writer(ctx context.Context, opts ...content.WriterOpt) (conten
 	return s.Store.Writer(ctx, opts...)
 }
 
+// fresh is a record for one solve, whose blobs are taken over at its end.
+func (r *Record) fresh() *Record {
+	if r == nil {
+		return nil
+	}
+	return &Record{Mode: r.Mode}
+}
+
+// take takes the blobs of a solve over, with the names that they have by now.
+func (r *Record) take(from *Record, moved map[digest.Digest]digest.Digest) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, d := range from.blobs {
+		if to, ok := moved[d]; ok {
+			d = to
+		}
+		r.blobs = append(r.blobs, d)
+	}
+}
+
 // Roots are the indexes that were exported for the record: one for each daemon
 // that has built without attestations.
 func (r *Record) Roots(root ocispecs.Descriptor, open func(digest string) (io.ReadCloser, error)) []ocispecs.Descriptor {

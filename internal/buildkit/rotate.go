@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 
@@ -25,15 +26,17 @@ type rotation struct {
 	digest func(id string) string // "" for an id that is not known
 	trace  *trace                 // is told of the commands
 
-	mu  sync.Mutex
-	ids map[string]string // as BuildKit asks → as the Dockerfile has it
+	mu     sync.Mutex
+	ids    map[string]string   // as BuildKit asks → as the Dockerfile has it
+	args   map[string]string   // that the frontend was given
+	graphs map[string]replaced // by platform, as BuildKit has them in a result
 }
 
 func newRotation(digest func(string) string, t *trace) *rotation {
 	if digest == nil {
 		digest = func(string) string { return "" }
 	}
-	return &rotation{digest: digest, trace: t, ids: map[string]string{}}
+	return &rotation{digest: digest, trace: t, ids: map[string]string{}, graphs: map[string]replaced{}}
 }
 
 // secrets answers for rotated ids with what get has for the original ones.
@@ -71,6 +74,10 @@ func (r *rotation) result(ctx context.Context, c gateway.Client, res *gateway.Re
 	if err != nil {
 		return nil, err
 	}
+	platforms := map[gateway.Reference]string{}
+	for platform, ref := range res.Refs {
+		platforms[ref] = platform
+	}
 	return result.ConvertResult(res, func(ref gateway.Reference) (gateway.Reference, error) {
 		st, err := ref.ToState()
 		if err != nil { // scratch, which has no graph
@@ -84,12 +91,21 @@ func (r *rotation) result(ctx context.Context, c gateway.Client, res *gateway.Re
 		if err != nil || rotated == nil {
 			return ref, err
 		}
+		r.replace(platforms[ref], rotated, c.BuildOpts().Opts)
 		res, err := c.Solve(ctx, gateway.SolveRequest{Definition: rotated, CacheImports: imports})
 		if err != nil {
 			return nil, err
 		}
 		return res.SingleRef()
 	})
+}
+
+// replace notes that a graph is solved in the place of the frontend's, and what
+// that one was asked for.
+func (r *rotation) replace(platform string, rotated *pb.Definition, args map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.args, r.graphs[platform] = maps.Clone(args), newReplaced(rotated)
 }
 
 // cacheImports reads what BuildKit's client tells a frontend of --cache-from

@@ -116,6 +116,8 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return Result{}, err
 	}
 	rotation, lacking := newRotation(req.Rotate, e.trace), newLacking(req)
+	asked := req // with the store that reads nothing from the daemon
+	req.Record = req.Record.fresh()
 	req.Secret, req.Store = rotation.secrets(lacking.secret), e.asks(req)
 	opt, err := e.options(req)
 	if err != nil {
@@ -132,7 +134,11 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 		return Result{}, err
 	}
 	resp.ExporterResponse["buildx.build.ref"] = e.label() + "/" + opt.Ref
-	return Result{Root: root, Metadata: resp.ExporterResponse, Base: base, Warnings: lacking.warnings, Packing: out.packs.took()}, nil
+	res := Result{Root: root, Metadata: resp.ExporterResponse, Base: base, Warnings: lacking.warnings, Packing: out.packs.took()}
+	if err := e.complete(ctx, asked, rotation, req.Record, &res); err != nil {
+		return Result{}, err
+	}
+	return res, nil
 }
 
 // beforehand is what is done with the build graphs that the frontend has made,

@@ -148,11 +148,17 @@ func join(ctx context.Context, store content.Store, results []Result, shares []s
 	if err := content.WriteBlob(ctx, store, all.Root.Digest.String(), bytes.NewReader(data), all.Root); err != nil {
 		return Result{}, fmt.Errorf("joining the platforms: %w", err)
 	}
-	desc, err := json.Marshal(all.Root)
-	all.Metadata[exptypes.ExporterImageDigestKey] = all.Root.Digest.String()
-	all.Metadata[exptypes.ExporterImageDescriptorKey] = base64.StdEncoding.EncodeToString(desc)
+	err = all.name()
 	delete(all.Metadata, exptypes.ExporterImageConfigDigestKey) // of one platform only
 	return all, err
+}
+
+// name makes the metadata that of the root.
+func (r *Result) name() error {
+	desc, err := json.Marshal(r.Root)
+	r.Metadata[exptypes.ExporterImageDigestKey] = r.Root.Digest.String()
+	r.Metadata[exptypes.ExporterImageDescriptorKey] = base64.StdEncoding.EncodeToString(desc)
+	return err
 }
 
 // appendTo takes a result's manifests over, its attestations too.

@@ -21,6 +21,7 @@ import (
 
 	"github.com/containerd/containerd/v2/core/content"
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
+	provenance "github.com/moby/buildkit/solver/llbsolver/provenance/types"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -46,9 +47,12 @@ func TestTwoDaemons(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src := t.TempDir()
-	write(t, filepath.Join(src, "Dockerfile"), "FROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\nCOPY Dockerfile /\n")
-	req := Request{Context: src, Store: store, Platforms: []string{"linux/amd64", "linux/arm64"}, Attests: map[string]string{"provenance": "mode=min"}}
+	src := buildContext(t, strings.Replace(shell, "scratch", "--platform=$BUILDPLATFORM scratch", 1)+
+		"RUN --mount=type=secret,id=a echo made > /made\nFROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\nCOPY --from=base /made /\n")
+	req := Request{
+		Context: src, Store: store, Platforms: []string{"linux/amd64", "linux/arm64"}, Attests: map[string]string{"provenance": "mode=min"},
+		Secret: func(string) ([]byte, error) { return []byte("value"), nil }, Rotate: func(string) string { return "mac" },
+	}
 	res, err := e.Solve(t.Context(), req, output(io.Discard))
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +74,9 @@ func TestTwoDaemons(t *testing.T) {
 		if _, err := store.Info(t.Context(), m.Digest); err != nil {
 			t.Errorf("a manifest of the index did not arrive: %v", err)
 		}
+		if attests(m) && !provenanceNames(t, store, m, builtin) {
+			t.Errorf("the provenance does not name the frontend")
+		}
 	}
 	if want := "amd64 unknown arm64 unknown"; strings.Join(got, " ") != want {
 		t.Errorf("got the platforms %v, want %s", got, want)
@@ -81,6 +88,18 @@ func TestTwoDaemons(t *testing.T) {
 	if _, err := e.Solve(t.Context(), req, output(io.Discard)); !says(err, "linux/arm64: ") {
 		t.Errorf("got %v, want an error of linux/arm64", err)
 	}
+}
+
+// provenanceNames says whether attestations name a frontend.
+func provenanceNames(t *testing.T, store content.Store, desc ocispecs.Descriptor, frontend string) bool {
+	t.Helper()
+	var m ocispecs.Manifest
+	read(t, store, desc.Digest, &m)
+	var st struct {
+		Predicate provenance.ProvenancePredicateSLSA1
+	}
+	read(t, store, m.Layers[0].Digest, &st)
+	return st.Predicate.BuildDefinition.ExternalParameters.Request.Frontend == frontend
 }
 
 // serveTLS lets who has the certificate in dir talk to a Unix socket.
