@@ -38,6 +38,9 @@ func TestProvenanceOfRotation(t *testing.T) {
 	epoch := []string{"SOURCE_DATE_EPOCH=1700000000"}
 	for _, row := range []provenanceRow{
 		{name: "folder", modes: "min max", files: withShell + file, flags: []string{"--build-arg", "COLOR=blue", "--label", "l=<&>", "--no-cache-filter", "x"}, env: epoch},
+		{name: "checkout", modes: "min max", files: withShell + file, flags: []string{"--build-arg", "COLOR=blue", "--build-context", "tools=tools"}, checkout: true},
+		{name: "checkout in the other version", modes: "max", files: withShell + file, version: ",version=v0.2", flags: []string{"--file", "tools/Dockerfile"}, checkout: true,
+			env: []string{"BUILDX_GIT_CHECK_DIRTY=1", "BUILDX_GIT_LABELS=1"}},
 		{name: "no arguments", modes: "min", files: withShell + file},
 		{name: "syntax", modes: "max", files: "# syntax=docker/dockerfile:1\n" + withShell + file, flags: []string{"--build-arg", "COLOR=blue"}},
 		{name: "ssh and an artifact", modes: "max", files: withShell + "RUN --mount=type=secret,id=token --mount=type=ssh true\n", output: ",oci-artifact=true"},
@@ -71,11 +74,17 @@ type provenanceRow struct {
 	flags   []string
 	env     []string
 	alone   bool // the image has none; it is exported for the metadata
+
+	checkout bool // all is in a git repository; compared with buildx as well
 }
 
 func (row provenanceRow) compare(t *testing.T, address, mode string) {
 	dir := t.TempDir()
-	b := beside{home: t.TempDir(), env: append([]string{"SOURCE_DATE_EPOCH=", "BUILDX_METADATA_PROVENANCE=" + mode}, row.env...)} // with a time, BuildKit v0.33.1 fails to read folders of git repositories
+	tools, err := toolsDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := beside{home: t.TempDir(), tools: tools, env: append([]string{"SOURCE_DATE_EPOCH=", "BUILDX_METADATA_PROVENANCE=" + mode}, row.env...)} // with a time, BuildKit v0.33.1 fails to read folders of git repositories
 	besideRow{files: "-- tools/x --\n-- token --\n" + newValue("") + "\n-- another --\n" + newValue("") + "\n"}.write(t, dir)
 	besideRow{files: row.files}.write(t, dir)
 	busybox, err := os.ReadFile("/bin/busybox")
@@ -85,11 +94,19 @@ func (row provenanceRow) compare(t *testing.T, address, mode string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if row.checkout {
+		err := errors.Join(command(dir, "cp", "ctx/Dockerfile", "tools"), command(dir, "git", "init", "-q", "-b", "main"), command(dir, "git", "add", "ctx"),
+			command(dir, "git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-q", "-m", "first"),
+			command(dir, "git", "remote", "add", "origin", "https://me:password@git.example.com/team/app.git"))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 	git, archive := row.serve(t, dir)
 	where := map[string]string{"": "ctx", "git": git, "http": archive}[row.context]
-	build := func(name string, more ...string) {
+	build := func(name, by, builder string, more ...string) {
 		t.Helper()
-		args := []string{"build", "--builder", address, "--progress", "plain", "--secret", "id=token,src=token", "--secret", "id=another,src=another",
+		args := []string{"build", "--builder", builder, "--progress", "plain", "--secret", "id=token,src=token", "--secret", "id=another,src=another",
 			"--output", "type=oci,dest=" + name + row.output, "--metadata-file", name + ".json"}
 		if !row.alone {
 			args = append(args, "--provenance", "mode="+mode+row.version)
@@ -97,12 +114,22 @@ func (row provenanceRow) compare(t *testing.T, address, mode string) {
 		for _, flag := range append(slices.Clone(row.flags), more...) {
 			args = append(args, strings.NewReplacer("GIT", git, "ABS", dir).Replace(flag))
 		}
-		if err := b.run(dir, "secure-build", append(args, where)...); err != nil {
+		if err := b.run(dir, by, append(args, where)...); err != nil {
 			t.Fatal(err)
 		}
 	}
-	build("rotated")
-	build("plain", "--no-rotation")
+	build("rotated", "secure-build", address)
+	build("plain", "secure-build", address, "--no-rotation")
+	if row.checkout {
+		buildx := filepath.Join(b.tools, "buildx")
+		if err := b.run(dir, buildx, "create", "--name", "beside", "--driver", "remote", address); err != nil {
+			t.Fatal(err)
+		}
+		build("theirs", buildx, "beside")
+		if diff := cmp.Diff(predicatesOf(t, dir, "theirs", row.alone), predicatesOf(t, dir, "plain", row.alone)); diff != "" {
+			t.Errorf("what differs from buildx in the provenance (-buildx +secure-build):\n%s", diff)
+		}
+	}
 	if diff := cmp.Diff(predicatesOf(t, dir, "plain", row.alone), predicatesOf(t, dir, "rotated", row.alone)); diff != "" {
 		t.Errorf("what rotation changes in the provenance (-without +with):\n%s", diff)
 	}
@@ -159,7 +186,7 @@ func (row provenanceRow) serve(t *testing.T, dir string) (git, archive string) {
 
 var (
 	rotatedID  = regexp.MustCompile(`@[0-9a-f]{32}$`)
-	notTheSame = regexp.MustCompile(`(?i)sha256:|metadata\.(build)?(invocationId|startedOn|finishedOn) |metadata\.layers\.|^containerimage\.descriptor\.(size|annotations)|^buildx\.build\.ref `)
+	notTheSame = regexp.MustCompile(`(?i)sha256:|metadata\.(build)?(invocationId|startedOn|finishedOn) |metadata\.layers\.|^containerimage\.descriptor\.(size|annotations)|^buildx\.build\.ref |args\.sharedkey:localdir:`)
 )
 
 // flat has the values of a JSON document by their paths. Digests and times are left
