@@ -77,9 +77,13 @@ func (b *build) purge() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), purgeTimeout) // after a cancelled run too
 	defer cancel()
-	removed, err := b.engine.Purge(ctx)
+	removed, stay, err := b.engine.Purge(ctx)
 	if err != nil {
 		b.warn("%v", err)
 	}
-	fmt.Fprintf(b.stderr, "secure-build: removed what the daemon had kept of this build (%d cache records); --keep-leak leaves it\n", removed)
+	others := ""
+	if stay > 0 {
+		others = fmt.Sprintf("; %d stay, which other builds stand on", stay)
+	}
+	fmt.Fprintf(b.stderr, "secure-build: removed what the daemon had kept of this build (%d cache records%s); --keep-leak leaves it\n", removed, others)
 }

@@ -123,7 +123,7 @@ func TestHangingPurge(t *testing.T) {
 	defer func() { _ = syscall.Kill(pid, syscall.SIGCONT) }()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := e.Purge(ctx); !errors.Is(err, errHangs) {
+	if _, _, err := e.Purge(ctx); !errors.Is(err, errHangs) {
 		t.Errorf("got %v, want that it hangs", err)
 	}
 }

@@ -157,41 +157,90 @@ func TestMoveCache(t *testing.T) {
 }
 
 // TestTrace: on a private daemon what is new is of the build; on another one it
-// has to be of the same steps too.
+// has to be of the same steps too, or to be told by them.
 func TestTrace(t *testing.T) {
 	began := time.Now()
 	record := func(id, description string, after time.Duration) *client.UsageInfo {
 		return &client.UsageInfo{ID: id, Description: description, CreatedAt: began.Add(after)}
 	}
-	context := func(id string, made, used time.Duration) *client.UsageInfo {
-		r := record(id, "local source for context", made)
-		at := began.Add(used)
-		r.RecordType, r.LastUsedAt = client.UsageRecordTypeLocalSource, &at
+	used := func(r *client.UsageInfo, after time.Duration) *client.UsageInfo {
+		at := began.Add(after)
+		r.LastUsedAt = &at
 		return r
 	}
-	names := map[string]bool{"[a 1/2] COPY x y": true, "from exec /bin/sh -c leak": true}
+	context := func(id string, made, after time.Duration) *client.UsageInfo {
+		r := record(id, "local source for context", made)
+		r.RecordType = client.UsageRecordTypeLocalSource
+		return used(r, after)
+	}
+	names := map[string]bool{
+		"[a 1/2] COPY x y": false, "from exec /bin/sh -c leak": false, "from exec /bin/sh -c mounts": true,
+		"http url https://example.com/x": true, "git example.com/team/app": true,
+	}
 	for _, tt := range []struct {
 		name            string
 		record          *client.UsageInfo
 		private, shared bool
 	}{
 		{"new, of a RUN", record("new", "mount / from exec /bin/sh -c leak", time.Second), true, true},
-		{"new, of a RUN's cache mount", record("new", "mount /c from exec /bin/sh -c leak", time.Second), true, true},
+		{"new, of a RUN's cache mount", record("new", "cached mount /c from exec /bin/sh -c leak", time.Second), true, true},
+		{"new, of a cache mount with an id", record("new", `cached mount /c from exec /bin/sh -c leak with id "//c"`, time.Second), true, true},
 		{"new, of a COPY", record("new", "[a 1/2] COPY x y", time.Second), true, true},
 		{"new, of another build", record("new", "mount / from exec /bin/sh -c other", time.Second), true, false},
 		{"old, of the same steps", record("old", "mount / from exec /bin/sh -c leak", -time.Hour), true, false},
+		{"old, of the same steps, used", used(record("old", "mount / from exec /bin/sh -c leak", -time.Hour), time.Second), true, true},
+		{"old, of a step that mounts a secret", record("old", "mount / from exec /bin/sh -c mounts", -time.Hour), true, true},
+		{"old, fetched", record("old", "http url https://example.com/x", -time.Hour), true, true},
+		{"old, a repository", record("old", "shared git repo for https://example.com/team/app.git", -time.Hour), true, true},
+		{"old, of a repository", record("old", "git snapshot for git@example.com:team/app.git#main", -time.Hour), true, true},
+		{"old, of another repository", record("old", "git snapshot for https://example.com/team/other.git#main", -time.Hour), false, false},
 		{"context, new", context("new", time.Second, 2*time.Second), true, true},
 		{"context, brought up to date", context("old", -2*time.Hour, time.Second), true, true},
 		{"context, not used", context("old", -2*time.Hour, -time.Hour), false, false},
-		{"old, of another build", record("old", "pulled from x", -time.Hour), false, false},
+		{"old, of another build", used(record("old", "pulled from x", -time.Hour), time.Second), false, false},
 	} {
 		private, shared := &trace{began: began, names: names}, &trace{began: began, names: names, before: map[string]time.Time{"old": began.Add(-time.Hour)}}
-		if got := private.of(tt.record); got != tt.private {
+		records := []*client.UsageInfo{tt.record}
+		if got := len(private.of(records)) == 1; got != tt.private {
 			t.Errorf("%s: on a private daemon: got %v", tt.name, got)
 		}
-		if got := shared.of(tt.record); got != tt.shared {
+		if got := len(shared.of(records)) == 1; got != tt.shared {
 			t.Errorf("%s: on a shared daemon: got %v", tt.name, got)
 		}
+	}
+}
+
+// TestTraceOfCachedSteps: BuildKit notes the use of a build's last layer alone. A
+// step that was in the cache is told by it, and what others have made is not.
+func TestTraceOfCachedSteps(t *testing.T) {
+	began := time.Now()
+	names, before := map[string]bool{}, map[string]time.Time{}
+	var records []*client.UsageInfo
+	add := func(id, parent, name string, used time.Duration) {
+		at := began.Add(used)
+		r := &client.UsageInfo{ID: id, Description: name, CreatedAt: began.Add(-time.Hour), LastUsedAt: &at}
+		if before[id] = began.Add(-time.Hour); parent != "" {
+			r.Parents = []string{parent}
+		}
+		records = append(records, r)
+	}
+	for _, step := range []string{"base", "leak", "last", "elsewhere"} {
+		names["[1/1] COPY "+step] = false
+	}
+	add("pulled", "", "pulled from x", time.Second)
+	add("base", "pulled", "[1/1] COPY base", -time.Hour)
+	add("leak", "base", "[1/1] COPY leak", -time.Hour)
+	add("last", "leak", "[1/1] COPY last", time.Second)
+	add("stage", "base", "[1/1] COPY elsewhere", -time.Hour)         // of a stage whose layers nobody asked for
+	add("others", "base", "[1/1] COPY other", time.Second)           // on our base
+	add("namesake", "other image", "[1/1] COPY leak", -time.Hour)    // of another image
+	add("namesakes", "namesake", "[1/1] COPY elsewhere", -time.Hour) // and on it
+	var got []string
+	for _, r := range (&trace{began: began, names: names, before: before}).of(records) {
+		got = append(got, r.ID)
+	}
+	if want := []string{"base", "leak", "last", "stage"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

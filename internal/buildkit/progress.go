@@ -119,7 +119,7 @@ func (o Output) note(v *client.Vertex) {
 		o.warn("the cache %s could not be read, so nothing comes from it: %s", o.Redact(from), o.Redact(firstLine(v.Error)))
 	}
 	if stepName.MatchString(v.Name) {
-		o.trace.note(v.Name)
+		o.trace.note(v.Name, false)
 	}
 	if o.ran != nil && v.Started != nil && !v.Cached && stepName.MatchString(v.Name) {
 		o.ran(o.Redact(v.Name))
@@ -131,7 +131,7 @@ func (o Output) note(v *client.Vertex) {
 var hashedCache = regexp.MustCompile(`^(\w+):\d+$`)
 
 // stepName matches the names of what makes a layer.
-var stepName = regexp.MustCompile(`^\[(?:[^\]]+ )?\d+/\d+\] (?:RUN|COPY|ADD|WORKDIR) `)
+var stepName = regexp.MustCompile(`^\[(?:[^\]]+ )?\d+/\d+\] (?:ONBUILD )?(?:RUN|COPY|ADD|WORKDIR) `)
 
 // there leaves out the local caches that are not there.
 func (o Output) there(caches []Cache) []Cache {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"strings"
 	"sync"
 
 	gateway "github.com/moby/buildkit/frontend/gateway/client"
@@ -24,7 +23,7 @@ import (
 // what a step is called, is in the graph already and stays as it is.
 type rotation struct {
 	digest func(id string) string // "" for an id that is not known
-	trace  *trace                 // is told of the commands
+	trace  *trace                 // is told of the steps
 
 	mu     sync.Mutex
 	ids    map[string]string   // as BuildKit asks → as the Dockerfile has it
@@ -130,6 +129,7 @@ func (r *rotation) definition(def *pb.Definition) (*pb.Definition, error) {
 		if err := op.Unmarshal(dt); err != nil {
 			return nil, fmt.Errorf("reading the build graph: %w", err)
 		}
+		r.trace.step(&op, def.Metadata[digest.FromBytes(dt).String()])
 		changed := r.operation(&op)
 		for _, in := range op.Inputs {
 			if to, ok := moved[in.Digest]; ok {
@@ -162,7 +162,6 @@ func (r *rotation) operation(op *pb.Op) (changed bool) {
 	if exec == nil {
 		return false
 	}
-	r.trace.note("from exec " + strings.Join(exec.GetMeta().GetArgs(), " "))
 	for _, m := range exec.Mounts {
 		if m.MountType != pb.MountType_SECRET || m.SecretOpt == nil {
 			continue
