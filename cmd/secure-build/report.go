@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/org/secure-build/internal/buildkit"
 	"github.com/org/secure-build/internal/finding"
@@ -49,7 +50,7 @@ func (b *build) report(res pipeline.Result) error {
 		b.warn("%v", err) // the next run is slower, and that is all
 	}
 	if res.Pushed && b.push {
-		for _, t := range b.request.Tags {
+		for _, t := range b.pushedTo() {
 			_, perr := fmt.Fprintf(b.stdout, "pushed %s@%s\n", t, res.Image.Digest)
 			err = errors.Join(err, perr)
 		}
@@ -58,6 +59,19 @@ func (b *build) report(res pipeline.Result) error {
 		err = errors.Join(err, b.tellID(res))
 	}
 	return err
+}
+
+// pushedTo are the tags, or, where none was moved, the repositories.
+func (b *build) pushedTo() []string {
+	if !b.byDigest {
+		return b.request.Tags
+	}
+	var repos []string
+	for _, t := range b.request.Tags {
+		repos = append(repos, t[:strings.LastIndex(t, ":")])
+	}
+	slices.Sort(repos)
+	return slices.Compact(repos)
 }
 
 // keep is what a run leaves to the next one: the blobs of a clean image, unless

@@ -284,9 +284,10 @@ func (b *build) pushAll(ctx context.Context, img pipeline.Image) error {
 		return err
 	}
 	defer b.times.start("push")()
-	b.registry.ByDigest = b.byDigest
+	how := b.registry // the caches have tags of their own
+	how.ByDigest = b.byDigest
 	defer b.stillTelling(func() string { return "pushing" })()
-	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, b.registry)
+	return push.Push(ctx, b.layout.Dir(), img.Digest, b.tags, how)
 }
 
 // shred ends everything that the run has opened. The vault goes first: if
