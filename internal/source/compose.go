@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	composing "github.com/compose-spec/compose-go/v2/loader"
+	"github.com/compose-spec/compose-go/v2/template"
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/org/secure-build/internal/hint"
@@ -70,7 +72,7 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 			return nil, fmt.Errorf("reading the Compose file: %w", err)
 		}
 	}
-	project, err := loadProject(ctx, paths, given, held)
+	project, blank, err := loadProject(ctx, paths, given, held)
 	if err != nil {
 		return nil, err
 	}
@@ -87,11 +89,16 @@ func Compose(ctx context.Context, files, names []string, opts Options) ([]Servic
 		}
 		s, err := newService(project, svc, opts)
 		s.File = files[len(files)-1]
+		var names []string
 		if why != nil {
 			err = errors.Join(err, s.confine(svc.Build, held.root, why))
-			if names := withheld(opts, files, environ()); len(all) == 0 && len(names) > 0 {
+			if names = withheld(opts, files, environ()); len(all) == 0 && len(names) > 0 {
 				s.warn("%v: its Compose file is not given the job's variables: %s", why, strings.Join(names, ", "))
 			}
+		}
+		blank = slices.DeleteFunc(blank, func(name string) bool { return slices.Contains(names, name) })
+		if len(all) == 0 && len(blank) > 0 {
+			s.warn("variables that the Compose file names are not set, and blank: %s", strings.Join(blank, ", "))
 		}
 		for _, e := range each(err) {
 			errs = append(errs, fmt.Errorf("service %s: %w", svc.Name, e))
@@ -118,23 +125,26 @@ func each(err error) (all []error) {
 
 // loadProject reads with variables put in, by the environment and .env. The
 // environments of the containers and their label files are none of a build's.
-func loadProject(ctx context.Context, paths, environ []string, held *fence) (project *types.Project, err error) {
+// blank are the variables that are set nowhere and have no default.
+func loadProject(ctx context.Context, paths, environ []string, held *fence) (project *types.Project, blank []string, err error) {
 	defer func() {
 		if r := recover(); r != nil { // the panic's words may quote the file
 			err = errors.New("reading the Compose file: it cannot be read")
 		}
 	}()
 	if err := held.dotenv(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	unset := map[string]bool{}
 	o, err := cli.NewProjectOptions(paths,
 		cli.WithEnv(environ), cli.WithEnvFiles(), cli.WithDotEnv, cli.WithProfiles([]string{"*"}),
-		cli.WithoutEnvironmentResolution, cli.WithoutLabelsResolution, held.around)
+		cli.WithoutEnvironmentResolution, cli.WithoutLabelsResolution,
+		cli.WithLoadOptions(noting(unset)), held.around)
 	if err == nil {
 		project, err = o.LoadProject(ctx)
 	}
 	if held != nil && held.crossed != nil { // before an error that may quote what was read
-		return nil, held.crossed
+		return nil, nil, held.crossed
 	}
 	if err != nil {
 		known := types.Mapping{}
@@ -143,9 +153,29 @@ func loadProject(ctx context.Context, paths, environ []string, held *fence) (pro
 		}
 		// compose-go's messages have several lines, and not all name the file.
 		text := strings.Join(strings.Fields(unvalued(err.Error(), known, filepath.Dir(paths[0]))), " ")
-		return nil, hint.Wrap(fmt.Errorf("reading the Compose file: %s: %s", filepath.Base(paths[len(paths)-1]), text), "docker compose config shows what is read")
+		return nil, nil, hint.Wrap(fmt.Errorf("reading the Compose file: %s: %s", filepath.Base(paths[len(paths)-1]), text), "docker compose config shows what is read")
 	}
-	return project, nil
+	return project, slices.Sorted(maps.Keys(unset)), nil
+}
+
+// noting notes the names of variables that compose-go finds nowhere. It says so
+// itself in its log only, which we show nobody.
+func noting(unset map[string]bool) func(*composing.Options) {
+	replace := func(text string, value template.Mapping, how *template.Config) (string, error) {
+		put, found, err := template.DefaultReplacementAppliedFunc(text, value, how)
+		if m := named.FindStringSubmatch(text); err == nil && !found && m != nil {
+			unset[m[1]] = true
+		}
+		return put, err
+	}
+	return func(o *composing.Options) {
+		if o.Interpolate == nil { // where the files are found only
+			return
+		}
+		o.Interpolate.Substitute = func(text string, value template.Mapping) (string, error) {
+			return template.SubstituteWithOptions(text, value, template.WithReplacementFunction(replace), template.WithoutLogging)
+		}
+	}
 }
 
 // unvalued takes out of a message what variables have put into it: it may be a
@@ -181,7 +211,11 @@ func chooseServices(project *types.Project, names []string, opts Options) ([]typ
 		there = "those with a build are " + strings.Join(built, ", ")
 	}
 	if len(names) == 0 {
-		profiles := strings.Split(opts.env("COMPOSE_PROFILES"), ",")
+		active := opts.env("COMPOSE_PROFILES")
+		if !opts.hasEnv("COMPOSE_PROFILES") {
+			active = project.Environment["COMPOSE_PROFILES"] // .env has it
+		}
+		profiles := strings.Split(active, ",")
 		names = slices.DeleteFunc(slices.Clone(built), func(name string) bool {
 			own := project.Services[name].Profiles
 			return len(own) > 0 && !slices.Contains(profiles, "*") && !slices.ContainsFunc(own, func(p string) bool { return slices.Contains(profiles, p) })

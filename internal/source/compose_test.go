@@ -149,6 +149,54 @@ services:
 	}
 }
 
+// TestComposeProfilesOfDotenv: .env switches profiles on as it does for docker
+// compose, unless the environment says which.
+func TestComposeProfilesOfDotenv(t *testing.T) {
+	file := composeFiles(t, map[string]string{".env": "COMPOSE_PROFILES=dev,test\n", "compose.yaml": `
+services:
+  a: {build: .}
+  b: {build: ., profiles: [dev]}
+  c: {build: ., profiles: [other]}
+`})
+	for _, tt := range []struct {
+		set  bool
+		want string
+	}{{false, "a b"}, {true, "a c"}} {
+		all, err := Compose(t.Context(), []string{file}, nil, Options{Environ: func() []string { return nil },
+			LookupEnv: func(name string) (string, bool) { return "other", tt.set && name == "COMPOSE_PROFILES" }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, s := range all {
+			got = append(got, s.Name)
+		}
+		if strings.Join(got, " ") != tt.want {
+			t.Errorf("set in the environment %v: got %q, want %s", tt.set, got, tt.want)
+		}
+	}
+}
+
+// TestBlankVariables: a variable that is set nowhere is blank, and said to be.
+func TestBlankVariables(t *testing.T) {
+	file := composeFiles(t, map[string]string{".env": "SET=1\n", "compose.yaml": `
+services:
+  app:
+    image: "r.example.com/app:1${B_SUFFIX}"
+    build: {context: ., args: {A: "$A_PLAIN$SET", B: "${WITH:-default}${ALSO+x}", C: "$$ESCAPED", D: "${EMPTY}", E: "${OR:-$NESTED}"}}
+`})
+	all, err := Compose(t.Context(), []string{file}, nil, Options{Environ: func() []string { return []string{"EMPTY="} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"variables that the Compose file names are not set, and blank: A_PLAIN, B_SUFFIX"}; !slices.Equal(all[0].Warnings, want) {
+		t.Errorf("got %q, want %q", all[0].Warnings, want)
+	}
+	if want := []string{"A=1", "B=default", "C=$ESCAPED", "D=", "E="}; !slices.Equal(all[0].Lists["build-arg"], want) {
+		t.Errorf("got %q, want %q", all[0].Lists["build-arg"], want)
+	}
+}
+
 // TestDamagedSOPSFileIsNotMounted holds I1: what SOPS wrote and cannot be read
 // is an error, and no plain file.
 func TestDamagedSOPSFileIsNotMounted(t *testing.T) {
