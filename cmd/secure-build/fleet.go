@@ -62,6 +62,9 @@ func (a *app) buildServices(ctx context.Context, o options, args []string) (err 
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	if err := f.clashes(all); err != nil {
+		return err
+	}
 	if one := f.builds[0]; one.asked.Method != "" {
 		one.fleet = nil
 		return one.call(ctx)
