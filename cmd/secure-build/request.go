@@ -98,6 +98,9 @@ func (b *build) readOutputs(o options) error {
 			tags = append(tags, strings.Split(t.Name, ",")...)
 		}
 	}
+	if s := o.service; s != nil && len(tags) == 0 && outputs.Has(buildkit.OutputDocker) && !b.push {
+		tags = []string{s.Unnamed} // where docker compose up looks for it
+	}
 	var err3, err4 error
 	b.tags, err3 = push.ParseTags(tags)
 	if b.push && b.may.Push && len(tags) == 0 {

@@ -24,6 +24,7 @@ import (
 // are in the words of our own flags, since each has one.
 type Service struct {
 	Name    string
+	Unnamed string // what docker compose calls its image if nothing else does
 	File    string // the Compose file, or the last of several
 	Context string
 	Inline  string              // the Dockerfile itself, where the Compose file holds it

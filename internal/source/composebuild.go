@@ -23,7 +23,7 @@ func (s *Service) warn(format string, args ...any) {
 func newService(project *types.Project, svc types.ServiceConfig, opts Options) (Service, error) {
 	b := svc.Build
 	s := Service{
-		Name: svc.Name, Context: b.Context, Inline: b.DockerfileInline,
+		Name: svc.Name, Unnamed: project.Name + "-" + svc.Name, Context: b.Context, Inline: b.DockerfileInline,
 		External: map[string]string{}, env: map[string]string{},
 		Texts: map[string]string{"target": b.Target, "network": b.Network, "provenance": b.Provenance, "sbom": b.SBOM},
 		Bools: map[string]bool{"no-cache": b.NoCache, "pull": b.Pull},
