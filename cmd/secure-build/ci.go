@@ -74,7 +74,7 @@ func (b *build) outputs(res pipeline.Result, metadata []byte) error {
 		}
 		out = append(out, [2]string{"report", dir}, [2]string{"sarif", filepath.Join(dir, report.SARIFFile)})
 	}
-	if rep.Verdict == finding.Clean {
+	if b.stands(res) {
 		out = append(out, [2]string{"digest", res.Image.Digest}, [2]string{"imageid", imageID(res.Image)})
 		if gitlab && res.Pushed && b.push && len(b.tags) > 0 {
 			out = append(out, [2]string{"image", b.tags[0].Repository.Name() + "@" + res.Image.Digest})

@@ -31,7 +31,7 @@ func (b *build) report(res pipeline.Result) error {
 	}
 	err := b.say(b.summary(res), b.index, b.reportDir)
 	var metadata []byte
-	if res.Report.Verdict == finding.Clean {
+	if res.Report.Verdict == finding.Clean { // what was exported for it has to go in any case
 		var merr error
 		metadata, merr = b.metadata(res.Image)
 		err = errors.Join(err, merr)
@@ -39,7 +39,7 @@ func (b *build) report(res pipeline.Result) error {
 	if b.fleet == nil || len(b.fleet.builds) == 1 { // of several, none is the one
 		err = errors.Join(err, b.outputs(res, metadata))
 	}
-	if res.Report.Verdict == finding.Clean && res.Err == nil {
+	if b.stands(res) {
 		if b.metadataFile != "" && metadata != nil {
 			err = errors.Join(err, writeFile(b.metadataFile, metadata))
 		}
@@ -59,6 +59,12 @@ func (b *build) report(res pipeline.Result) error {
 		err = errors.Join(err, b.tellID(res))
 	}
 	return err
+}
+
+// stands says whether there is an image to go on with. A cache that failed after
+// it was delivered changes nothing about it.
+func (b *build) stands(res pipeline.Result) bool {
+	return res.Report.Verdict == finding.Clean && (res.Pushed || res.Err == nil)
 }
 
 // pushedTo are the tags, or, where none was moved, the repositories.
