@@ -49,6 +49,9 @@ func (b *build) report(res pipeline.Result) error {
 	if err := b.keep(res); err != nil {
 		b.warn("%v", err) // the next run is slower, and that is all
 	}
+	if err := b.disown(res.Report); err != nil {
+		b.warn("%v", err)
+	}
 	if res.Pushed && b.push {
 		for _, t := range b.pushedTo() {
 			_, perr := fmt.Fprintf(b.stdout, "pushed %s@%s\n", t, res.Image.Digest)
@@ -91,6 +94,19 @@ func (b *build) keep(res pipeline.Result) error {
 		return errors.Join(b.layout.Keep(), b.book.Trim())
 	}
 	return nil
+}
+
+// disown leaves nothing that leaks to the next run, also of what an earlier one
+// has kept.
+func (b *build) disown(r finding.Report) error {
+	if !b.leaked {
+		return nil
+	}
+	var blobs []string
+	for _, f := range r.Findings {
+		blobs = append(blobs, f.Blob)
+	}
+	return b.layout.Disown(blobs)
 }
 
 // doubt leaves nothing damaged to the next run. What our own daemon has of it, it

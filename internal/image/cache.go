@@ -98,6 +98,22 @@ func (l *Layout) Keep() error {
 	return l.cache.trim()
 }
 
+// Disown throws blobs out of the cache in which a run has found something. They
+// may be of an image that was clean by what an earlier one looked for.
+func (l *Layout) Disown(blobs []string) error {
+	var errs []error
+	for _, b := range blobs {
+		d := digest.Digest(b)
+		if l.cache.dir == "" || d.Validate() != nil {
+			continue
+		}
+		if err := os.Remove(l.cache.path(d)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("removing a blob with a finding from the cache: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Doubt throws out of the cache what the layout has from it and is not what its
 // digest says, after a run that came upon such a blob: the next one would take
 // it again, and end as this one did. So it does where a lender has it as well,

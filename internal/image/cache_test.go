@@ -73,6 +73,12 @@ func TestCache(t *testing.T) {
 	if !has(fourth, a) || !has(fourth, c) || has(fourth, b) {
 		t.Errorf("kept: a %v, b %v, c %v, want all but b", has(fourth, a), has(fourth, b), has(fourth, c))
 	}
+	if err := fourth.Disown([]string{c.String(), b.String(), "", "sha256:../../etc/passwd"}); err != nil {
+		t.Fatal(err)
+	}
+	if fifth := temp(); has(fifth, c) || !has(fifth, a) {
+		t.Errorf("after c was disowned: a %v, c %v, want a alone", has(fifth, a), has(fifth, c))
+	}
 	if has(fourth, "sha256:../../etc/passwd") {
 		t.Error("a digest that is none was looked up")
 	}
