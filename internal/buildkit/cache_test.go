@@ -175,7 +175,7 @@ func TestTrace(t *testing.T) {
 	}
 	names := map[string]bool{
 		"[a 1/2] COPY x y": false, "from exec /bin/sh -c leak": false, "from exec /bin/sh -c mounts": true,
-		"http url https://example.com/x": true, "git example.com/team/app": true,
+		imported: false, "http url https://example.com/x": true, "git example.com/team/app": true,
 	}
 	for _, tt := range []struct {
 		name            string
@@ -190,6 +190,9 @@ func TestTrace(t *testing.T) {
 		{"old, of the same steps", record("old", "mount / from exec /bin/sh -c leak", -time.Hour), true, false},
 		{"old, of the same steps, used", used(record("old", "mount / from exec /bin/sh -c leak", -time.Hour), time.Second), true, true},
 		{"old, of a step that mounts a secret", record("old", "mount / from exec /bin/sh -c mounts", -time.Hour), true, true},
+		{"new, imported", record("new", "imported sha256:00", time.Second), true, true},
+		{"old, imported", record("old", "imported sha256:00", -time.Hour), true, false},
+		{"old, imported and used", used(record("old", "imported sha256:00", -time.Hour), time.Second), true, true},
 		{"old, fetched", record("old", "http url https://example.com/x", -time.Hour), true, true},
 		{"old, a repository", record("old", "shared git repo for https://example.com/team/app.git", -time.Hour), true, true},
 		{"old, of a repository", record("old", "git snapshot for git@example.com:team/app.git#main", -time.Hour), true, true},

@@ -115,6 +115,9 @@ func (e *Engine) Solve(ctx context.Context, req Request, out Output) (Result, er
 	if e.trace, err = e.begin(ctx); err != nil {
 		return Result{}, err
 	}
+	if len(req.CacheFrom) > 0 {
+		e.trace.note(imported, false)
+	}
 	rotation, lacking := newRotation(req.Rotate, e.trace), newLacking(req)
 	asked := req // with the store that reads nothing from the daemon
 	req.Record = req.Record.fresh()

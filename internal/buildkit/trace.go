@@ -75,6 +75,9 @@ func (t *trace) step(op *pb.Op, about *pb.OpMetadata) {
 	}
 }
 
+// imported is what a layer from a cache is called, whichever step has made it.
+const imported = "imported"
+
 // gitRepository names a repository by its place alone: neither by the way that
 // leads there, nor by what is taken of it.
 func gitRepository(remote string) string {
@@ -95,6 +98,9 @@ func madeBy(description string) []string {
 		if remote, ok := strings.CutPrefix(description, prefix); ok {
 			return []string{gitRepository(remote)}
 		}
+	}
+	if strings.HasPrefix(description, imported+" ") { // and a digest
+		return []string{imported}
 	}
 	_, exec, ok := strings.Cut(description, " from exec ")
 	if !ok {
