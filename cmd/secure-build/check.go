@@ -117,7 +117,7 @@ func (a *app) newChecking(o options, buildContext string) (*checking, error) {
 	var err1, err2, err3, err4 error
 	c.secrets, err1 = a.readSecrets(o)
 	c.request, err2 = a.readDockerfile(o, buildContext)
-	c.request.Platforms, err3 = a.readPlatforms(o)
+	c.request.Platforms, err3 = platforms(o)
 	c.request.Contexts, err4 = buildkit.ParseContexts(o.list("build-context"))
 	return c, errors.Join(err1, err2, o.oneOf("fail-on", string(c.failOn)), err3, err4)
 }

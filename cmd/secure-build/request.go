@@ -23,7 +23,7 @@ func (b *build) readRequest(o options) error {
 
 	var err error
 	r.NoCache, r.Pull, r.NoCacheFor = flag("no-cache"), flag("pull"), commas(o.list("no-cache-filter"))
-	r.Platforms, err = b.readPlatforms(o)
+	r.Platforms, err = platforms(o)
 	check(err)
 	r.Labels, err = config.Pairs("label", o.list("label"), func(string) (string, bool) { return "", true })
 	check(err)
@@ -59,6 +59,18 @@ func (b *build) readRequest(o options) error {
 	r.Cgroup = o.text("cgroup-parent")
 	check(r.Defaults(b.getenv))
 	return errors.Join(errs...)
+}
+
+// platforms reads what to build for. DOCKER_DEFAULT_PLATFORM counts where nothing
+// is said, as for docker buildx build and docker compose.
+func platforms(o options) ([]string, error) {
+	named, err := buildkit.ParsePlatforms(o.list("platform"))
+	if v := o.getenv("DOCKER_DEFAULT_PLATFORM"); err == nil && len(named) == 0 && v != "" {
+		if named, err = buildkit.ParsePlatforms([]string{v}); err != nil {
+			err = fmt.Errorf("reading DOCKER_DEFAULT_PLATFORM: %w", err)
+		}
+	}
+	return named, err
 }
 
 // readOutputs reads where a clean image goes.

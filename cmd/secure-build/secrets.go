@@ -113,16 +113,6 @@ func (a *app) lookupEnv(name string) (string, bool) {
 	return v, v != "" || set
 }
 
-// readPlatforms reads --platform, for which Docker's clients have a default in the
-// environment.
-func (a *app) readPlatforms(o options) ([]string, error) {
-	items := o.list("platform")
-	if v := a.getenv("DOCKER_DEFAULT_PLATFORM"); len(items) == 0 && v != "" {
-		items = []string{v}
-	}
-	return buildkit.ParsePlatforms(items)
-}
-
 // readInline reads the Dockerfile of --file - from standard input. A second reader
 // of that would find the rest of it, or nothing.
 func (a *app) readInline(o options, req *buildkit.Request) (err error) {

@@ -111,7 +111,7 @@ var dockerfile = []Option{
 	{Flag: "build-arg", Kind: List, Arg: "NAME[=VALUE]", Group: GroupBuild, Usage: "build argument; without a value it is taken from the environment"},
 }
 
-var platform = Option{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index"}
+var platform = Option{Flag: "platform", Kind: List, Arg: "OS/ARCH", Group: GroupBuild, Usage: "platform to build for, such as linux/arm64; several are one index (default: DOCKER_DEFAULT_PLATFORM, or the builder's own)"}
 
 var contexts = Option{Flag: "build-context", Kind: List, Arg: "NAME=WHERE", Group: GroupBuild,
 	Usage: "another context, or another image for a base: a folder, oci-layout://DIR[:TAG], docker-image://REF, target:STAGE, or a git or https address"}
