@@ -120,3 +120,21 @@ func TestLogsAreJoined(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestStepNames: whatever makes a layer counts as a step that runs again while a
+// cache is published, also what a base image has said with ONBUILD.
+func TestStepNames(t *testing.T) {
+	for name, want := range map[string]bool{
+		"[2/3] RUN x": true, "[linux/arm64 builder 2/3] COPY a b": true, "[base 1/2] ADD https://example.com/x /": true, "[1/1] WORKDIR /x": true,
+		"[d 1/2] ONBUILD RUN x": true, "[linux/amd64 d 1/2] ONBUILD COPY a b": true,
+		"[base 1/2] FROM docker.io/library/alpine": false, "[internal] load build context": false, "exporting to GitHub Actions Cache": false,
+	} {
+		ran := false
+		now := time.Now()
+		out := Output{Redact: func(s string) string { return s }, ran: func(string) { ran = true }}
+		out.note(&client.Vertex{Name: name, Started: &now})
+		if ran != want {
+			t.Errorf("%s: got %v", name, ran)
+		}
+	}
+}
