@@ -36,6 +36,7 @@ type Output struct {
 	label string            // before each step's name, where several daemons build
 	ran   func(step string) // called when a step of the Dockerfile runs
 	trace *trace            // is told of the steps; nil for nobody
+	fence *fence            // is told of everything; nil for none
 	packs *packing          // is told of the layers that are packed; nil for nobody
 }
 
@@ -62,6 +63,10 @@ func (o Output) redact(in <-chan *client.SolveStatus, out chan<- *client.SolveSt
 	defer close(out)
 	logs := newLogs(o.NewLog)
 	for s := range in {
+		for _, v := range s.Vertexes {
+			o.note(v)
+		}
+		o.fence.saw(s)
 		out <- o.clean(s, logs)
 	}
 	if rest := logs.flush(func(*log) bool { return true }); len(rest) > 0 {
@@ -79,7 +84,6 @@ func (o Output) clean(s *client.SolveStatus, logs *logs) *client.SolveStatus {
 		}
 	}
 	for _, v := range s.Vertexes {
-		o.note(v)
 		v.Name, v.Error = o.label+o.Redact(v.Name), o.Redact(v.Error)
 		if v.ProgressGroup != nil {
 			v.ProgressGroup.Id, v.ProgressGroup.Name = o.Redact(v.ProgressGroup.Id), o.Redact(v.ProgressGroup.Name)

@@ -13,7 +13,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/content"
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
@@ -203,6 +205,39 @@ func TestPublishRunsNothing(t *testing.T) {
 		if resp.StatusCode != http.StatusNotFound {
 			t.Errorf("a step %s: the cache was written", name)
 		}
+	}
+}
+
+// TestPublishOfASmallStep: a step that takes no time is heard of before what it
+// has made is exported, which takes no time either, however late we listen.
+func TestPublishOfASmallStep(t *testing.T) {
+	var puts atomic.Int32
+	store := registry.New(registry.Logger(stdlog.New(io.Discard, "", 0)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			puts.Add(1)
+		}
+		store.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	e := private(t, t.TempDir())
+	defer e.Close()
+	r := &rotor{dir: buildContext(t, "FROM scratch\nCOPY small /small\n")}
+	cache := Cache{"registry", map[string]string{"ref": strings.TrimPrefix(server.URL, "http://") + "/app:cache"}}
+	slow := output(io.Discard)
+	slow.Redact = func(s string) string { time.Sleep(20 * time.Millisecond); return s }
+	for i := range 3 {
+		write(t, filepath.Join(r.dir, "small"), fmt.Sprint(i))
+		if err := e.Publish(t.Context(), r.request(nil, false), cache, slow); err == nil || !strings.Contains(err.Error(), "not what was scanned") {
+			t.Errorf("got %v, want an error", err)
+		}
+		if n := puts.Swap(0); n > 0 {
+			t.Errorf("%d writes to the registry", n)
+		}
+	}
+	r.build(t, e, false)
+	if err := e.Publish(t.Context(), r.request(nil, false), cache, output(io.Discard)); err != nil || puts.Load() == 0 {
+		t.Errorf("nothing has changed: got %v, %d writes", err, puts.Load())
 	}
 }
 

@@ -176,7 +176,10 @@ func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, befo
 				if err := before.hold(ctx, res); err != nil {
 					return nil, err
 				}
-				return before.result(ctx, c, res)
+				if res, err = before.result(ctx, c, res); err != nil {
+					return nil, err
+				}
+				return res, out.fence.stand(ctx, c, res)
 			}, raw)
 			return err
 		})

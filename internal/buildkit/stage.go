@@ -67,8 +67,8 @@ var ErrNoCache = errors.New("staging the cache: nothing in this build can be cac
 
 // Publish lets the daemon write the cache itself, for the services that only
 // it has a client of. What it writes was staged and scanned before. So that
-// this stays true, no step may run again: none gets a secret any more, and the
-// export is given up as soon as one begins.
+// this stays true, no step may run again: none gets a secret any more, and nothing
+// is exported if one has run (fence).
 func (e *Engine) Publish(ctx context.Context, req Request, c Cache, out Output) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -80,6 +80,7 @@ func (e *Engine) Publish(ctx context.Context, req Request, c Cache, out Output) 
 	out.ran = func(step string) {
 		cancel(fmt.Errorf("a step runs again, so it is not what was scanned: %s", step))
 	}
+	out.fence = newFence()
 	req.service = c.Type
 	_, err := e.again(ctx, req, entries([]Cache{c}), out)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
