@@ -170,7 +170,9 @@ func (b *build) stage(ctx context.Context, c buildkit.Cache, name string) (*stag
 func (b *build) publish(ctx context.Context, c cacheTo, s *staged) error {
 	switch c.Type {
 	case "registry":
-		return push.Push(ctx, s.layout.Dir(), s.digest, c.tags, b.registry)
+		how := b.registry
+		how.Insecure, _ = c.Insecure() // an error was said when it was read
+		return push.Push(ctx, s.layout.Dir(), s.digest, c.tags, how)
 	case "local":
 		return s.move(c.Cache)
 	}

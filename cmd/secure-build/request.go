@@ -106,6 +106,7 @@ func (b *build) readOutputs(o options) error {
 	b.request.Outputs, b.push = outputs, outputs.Has(buildkit.OutputPush)
 	tags := commas(o.list("tag"))
 	for _, t := range outputs.Targets {
+		b.registry.Insecure = b.registry.Insecure || t.Insecure
 		if b.byDigest = b.byDigest || t.ByDigest; len(tags) == 0 && t.Name != "" {
 			tags = append(tags, strings.Split(t.Name, ",")...)
 		}

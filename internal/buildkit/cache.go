@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/moby/buildkit/client"
@@ -48,6 +49,9 @@ func ParseCacheFrom(text string, getenv func(string) string) (Cache, error) {
 // ParseCacheTo is ParseCacheFrom for a --cache-to.
 func ParseCacheTo(text string, getenv func(string) string) (Cache, error) {
 	c, err := parseCache(text, getenv, func(t string) []string { return cacheTypes[t].to })
+	if _, berr := c.Insecure(); err == nil {
+		err = berr
+	}
 	if err == nil && !slices.Contains([]string{"", "min", "max"}, c.Attrs["mode"]) {
 		err = fmt.Errorf("mode=%s is neither min nor max", c.Attrs["mode"])
 	}
@@ -120,6 +124,19 @@ func (c Cache) Credentials() map[string]string {
 		}
 	}
 	return found
+}
+
+// Insecure says whether its registry may be without TLS, or with any certificate.
+func (c Cache) Insecure() (bool, error) {
+	v := c.Attrs["registry.insecure"]
+	if v == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(v)
+	if err != nil {
+		return false, fmt.Errorf("registry.insecure=%s is neither true nor false", v)
+	}
+	return b, nil
 }
 
 // String names the cache without its credentials.

@@ -33,6 +33,7 @@ type Target struct {
 	Name string // references that the image gets where there is no --tag
 	// ByDigest leaves the tags alone.
 	ByDigest bool
+	Insecure bool // a registry without TLS, or with any certificate
 }
 
 // Outputs are all of them, and what their attributes say about the image, which
@@ -150,7 +151,7 @@ func (o *Outputs) add(item string) error {
 func (t *Target) image(kind string, f map[string]string) error {
 	push := kind == "registry"
 	t.Name = f["name"]
-	for name, to := range map[string]*bool{"push": &push, "push-by-digest": &t.ByDigest} {
+	for name, to := range map[string]*bool{"push": &push, "push-by-digest": &t.ByDigest, "registry.insecure": &t.Insecure} {
 		v, ok := f[name]
 		if !ok {
 			continue
@@ -162,7 +163,7 @@ func (t *Target) image(kind string, f map[string]string) error {
 		*to = b
 	}
 	// Of the daemon's own store of images, where nothing of ours is kept.
-	for _, name := range []string{"name", "push", "push-by-digest", "name-canonical", "unpack", "store", "dangling-name-prefix"} {
+	for _, name := range []string{"name", "push", "push-by-digest", "registry.insecure", "name-canonical", "unpack", "store", "dangling-name-prefix"} {
 		delete(f, name)
 	}
 	if t.Type = OutputImage; push {

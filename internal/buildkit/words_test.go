@@ -58,6 +58,8 @@ func TestParseOutputs(t *testing.T) {
 		{items: []string{"type=image,push=true,name=a:1,unpack=false"}, want: Outputs{Targets: []Target{{Type: OutputPush, Name: "a:1"}}, Image: map[string]string{}}},
 		{items: []string{"type=image"}, want: Outputs{Targets: []Target{{Type: OutputImage}}, Image: map[string]string{}}},
 		{items: []string{"type=image,name=a,push-by-digest=true,name-canonical=true,push=true"}, want: Outputs{Targets: []Target{{Type: OutputPush, Name: "a", ByDigest: true}}, Image: map[string]string{}}},
+		{items: []string{"type=registry,registry.insecure=true"}, want: Outputs{Targets: []Target{{Type: OutputPush, Insecure: true}}, Image: map[string]string{}}},
+		{items: []string{"type=registry,registry.insecure=maybe"}, err: "registry.insecure=maybe is neither true nor false"},
 		{items: []string{"type=oci,dest=a.tar,compression=zstd", "type=docker"}, want: Outputs{
 			Targets: []Target{{Type: OutputOCI, Dest: "a.tar"}, {Type: OutputDocker}}, Image: map[string]string{"compression": "zstd"}}},
 		{items: []string{"out/files"}, want: Outputs{Targets: []Target{{Type: OutputLocal, Dest: "out/files"}}, Files: map[string]string{}}},

@@ -5,6 +5,7 @@ package push
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -30,6 +31,9 @@ type Options struct {
 	UserAgent          string // sent with each request
 	ByDigest           bool   // leaves the tags where they are
 	Scoped             string // folder of credentials that are for one repository or purpose
+	// Insecure takes a registry without TLS, or with any certificate: whoever is in
+	// between reads the image and the login.
+	Insecure bool
 }
 
 // A Tag is a parsed reference that a push can move.
@@ -66,6 +70,11 @@ func Push(ctx context.Context, dir, digest string, tags []Tag, opts Options) err
 	if err != nil {
 		return fmt.Errorf("pushing: %w", err)
 	}
+	if opts.Insecure {
+		if tags, err = insecure(tags); err != nil {
+			return fmt.Errorf("pushing: %w", err)
+		}
+	}
 	var repos []name.Repository
 	for _, t := range tags {
 		if !slices.Contains(repos, t.Repository) {
@@ -90,6 +99,19 @@ func Push(ctx context.Context, dir, digest string, tags []Tag, opts Options) err
 		}
 	}
 	return nil
+}
+
+// insecure are tags whose registry may have no TLS.
+func insecure(tags []Tag) ([]Tag, error) {
+	var all []Tag
+	for _, t := range tags {
+		t, err := name.NewTag(t.Name(), name.Insecure)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, t)
+	}
+	return all, nil
 }
 
 // open finds the digest in the layout: an index (several platforms, or
@@ -122,6 +144,11 @@ func (o Options) remote() []remote.Option {
 	}
 	if o.UserAgent != "" {
 		opts = append(opts, remote.WithUserAgent(o.UserAgent))
+	}
+	if usual, ok := remote.DefaultTransport.(*http.Transport); ok && o.Insecure {
+		usual = usual.Clone()
+		usual.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // it was asked for
+		opts = append(opts, remote.WithTransport(usual))
 	}
 	return opts
 }

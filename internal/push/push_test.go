@@ -114,6 +114,39 @@ func TestPush(t *testing.T) {
 	}
 }
 
+// TestPushInsecure: a certificate that nobody knows, or none at all, has to be
+// asked for.
+func TestPushInsecure(t *testing.T) {
+	server := httptest.NewTLSServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	defer server.Close()
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	img, err := random.Image(64, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, digest := save(t, img)
+	tags, err := ParseTags([]string{strings.TrimPrefix(server.URL, "https://") + "/app:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Push(t.Context(), dir, digest, tags, Options{}); err == nil {
+		t.Error("an unknown certificate was taken")
+	}
+	if err := Push(t.Context(), dir, digest, tags, Options{Insecure: true}); err != nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{"registry.example.com:5000/app:1": "http", "docker.io/team/app": "http"} {
+		before, err := ParseTags([]string{name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, err := insecure(before)
+		if err != nil || before[0].Scheme() != "https" || after[0].Scheme() != want || after[0].Name() != before[0].Name() {
+			t.Errorf("%s: got %v by %s, %v", name, after, after[0].Scheme(), err)
+		}
+	}
+}
+
 // TestPushIsOfTheScannedDigest: a digest that is not in the layout is not
 // pushed, and the registry sees no write.
 func TestPushIsOfTheScannedDigest(t *testing.T) {
