@@ -20,6 +20,7 @@ import (
 	"github.com/org/secure-build/internal/source"
 	"github.com/org/secure-build/internal/vault"
 	"github.com/org/secure-build/internal/verdict"
+	"golang.org/x/sync/errgroup"
 )
 
 // A build is one run of "secure-build build": what was asked for, and what the
@@ -95,13 +96,28 @@ func (b *build) check(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if b.request.Commit, err = buildkit.Commit(ctx, b.request, b.getenv); err != nil {
-		b.warn("the commit is not recorded: %v", err)
-	}
-	if b.checked, err = b.contract(ctx, b.secrets, b.request, b.FailOn); err != nil || b.may.Decrypt {
+	asking := b.askCommit(ctx)
+	b.checked, err = b.contract(ctx, b.secrets, b.request, b.FailOn)
+	if asking(); err != nil || b.may.Decrypt {
 		return err
 	}
 	return b.withoutSecrets()
+}
+
+// askCommit asks git beside the check, which has no need of the answer. The func
+// waits for it.
+func (b *build) askCommit(ctx context.Context) (wait func()) {
+	var commit map[string]string
+	var err error
+	var eg errgroup.Group
+	req := b.request
+	eg.Go(func() error { commit, err = buildkit.Commit(ctx, req, b.getenv); return nil })
+	return func() {
+		_ = eg.Wait() // no error: it is only told
+		if b.request.Commit = commit; err != nil {
+			b.warn("the commit is not recorded: %v", err)
+		}
+	}
 }
 
 func (b *build) decrypt(ctx context.Context) (secret.Set, error) {

@@ -53,7 +53,7 @@ type rule struct {
 	pause    int  // bytes after a try without another
 	words    [][]byte
 
-	stripped string
+	short    *syntax.Regexp // what strip leaves; nil once it was compiled
 	compiled sync.Once
 	re       *regexp.Regexp
 	lists    []allowList
@@ -77,7 +77,7 @@ func newRule(d definition) (*rule, []beginning, error) {
 		r.only.patterns = []string{d.path}
 	}
 	short := strip(tree)
-	r.stripped = short.String()
+	r.short = short
 	if r.reach = longest(short) + 1; r.reach == 0 || r.reach > openEnded {
 		r.reach = openEnded + len(d.regex)
 	}
@@ -148,10 +148,11 @@ func isWord(c byte) bool {
 func (r *rule) expression() *regexp.Regexp {
 	r.compiled.Do(func() {
 		if r.anchored {
-			r.re = regexp.MustCompile(`\A(?s:.)(?:` + r.stripped + `)`)
+			r.re = regexp.MustCompile(`\A(?s:.)(?:` + r.short.String() + `)`)
 		} else {
 			r.re = regexp.MustCompile(r.regex)
 		}
+		r.short = nil
 	})
 	return r.re
 }
