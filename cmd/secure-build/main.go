@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/org/secure-build/internal/buildkit"
+	"github.com/org/secure-build/internal/buildkit/shim"
 	"github.com/org/secure-build/internal/finding"
 	"github.com/org/secure-build/internal/hint"
 	"github.com/org/secure-build/internal/pipeline"
@@ -41,8 +42,8 @@ func main() { os.Exit(realMain()) }
 // A binary that starts itself again under a hidden name is dealt with first:
 // those processes print nothing of ours and hold nothing to redact.
 func realMain() int {
-	if len(os.Args) > 1 && os.Args[1] == buildkit.ShimCommand {
-		fmt.Fprintln(os.Stderr, buildkit.Shim(os.Args[2:]))
+	if shim.Asked {
+		fmt.Fprintln(os.Stderr, shim.Err)
 		return exitError
 	}
 	if held, err := vault.Hold(); held {

@@ -16,13 +16,14 @@ import (
 	contentlocal "github.com/containerd/containerd/v2/plugins/content/local"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/buildkit/shim"
 	"github.com/org/secure-build/internal/hint"
 )
 
 // TestMain lets the test binary become the private daemon, as ours does.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == ShimCommand {
-		fmt.Fprintln(os.Stderr, Shim(os.Args[2:]))
+	if shim.Asked {
+		fmt.Fprintln(os.Stderr, shim.Err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())

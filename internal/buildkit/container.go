@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/secure-build/internal/buildkit/shim"
 	"github.com/org/secure-build/internal/hint"
 )
 
@@ -121,7 +122,7 @@ func ownerOf(lockFile string) (string, error) {
 // [Shim]; its cache is in a volume that goes with the container.
 func (c container) args(getenv func(string) string) []string {
 	args := []string{"run", "--detach", "--rm", "--privileged", "--name", c.name, "--label", containerLabel + "=" + c.owner}
-	for _, s := range snapshotters {
+	for _, s := range shim.Snapshotters {
 		args = append(args, "--tmpfs", "/var/lib/buildkit/runc-"+s+"/executor:rw,exec,nosuid,nodev,mode=711,size=256m")
 	}
 	args = append(args, "--tmpfs", "/run/runc:rw,nosuid,nodev,mode=700,size=256m")

@@ -33,10 +33,6 @@ var daemonEnv = []string{
 	"SSL_CERT_FILE", "SSL_CERT_DIR", "DBUS_SESSION_BUS_ADDRESS",
 }
 
-// snapshotters that buildkitd may use: each has a folder runc-NAME for the steps
-// that run.
-var snapshotters = []string{"overlayfs", "native", "fuse-overlayfs", "stargz"}
-
 // A private daemon: its parts, and where it keeps what.
 type daemon struct {
 	buildkitd   string // the binary

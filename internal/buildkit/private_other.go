@@ -9,13 +9,7 @@ import (
 	"time"
 )
 
-// ShimCommand exists on Linux only.
-const ShimCommand = "__buildkitd"
-
 var errLinux = errors.New("a private buildkitd runs on Linux only")
-
-// Shim exists on Linux only.
-func Shim([]string) error { return errLinux }
 
 func (d *daemon) start([]string) (func(time.Duration), <-chan error, error) {
 	return nil, nil, errLinux
