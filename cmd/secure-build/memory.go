@@ -19,8 +19,9 @@ func lean() { slack(25, maxScanning) }
 
 // generous is for what comes before the first byte is scanned: walking and
 // sending a build context makes a lot of what is soon garbage, and that is most
-// of a run in which nothing has changed.
-func generous() { slack(200, maxWalking) }
+// of a run in which nothing has changed. The bound decides, with anything but a
+// small context.
+func generous() { slack(400, maxWalking) }
 
 func slack(percent int, most int64) {
 	if os.Getenv("GOGC") == "" {
