@@ -94,6 +94,9 @@ func (e *Engine) Call(ctx context.Context, req Request, c Call, w io.Writer) (ma
 		return nil, err
 	}
 	opt.Exports = nil
+	if err := attach(&opt); err != nil {
+		return nil, err
+	}
 	said := map[string]string{}
 	build := func(ctx context.Context) error {
 		_, err := e.client.Build(ctx, opt, "secure-build", func(ctx context.Context, g gateway.Client) (*gateway.Result, error) {

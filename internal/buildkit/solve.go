@@ -155,6 +155,9 @@ type beforehand struct {
 // the diff IDs of the base images' layers.
 func (e *Engine) run(ctx context.Context, req Request, opt client.SolveOpt, before beforehand, out Output) (resp *client.SolveResponse, base []string, err error) {
 	serve(req, opt.FrontendAttrs)
+	if err := attach(&opt); err != nil {
+		return nil, nil, err
+	}
 	out.trace = e.trace
 	opt.CacheImports = entries(out.there(req.CacheFrom))
 	display, err := out.display()
