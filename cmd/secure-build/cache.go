@@ -171,7 +171,10 @@ func (b *build) publish(ctx context.Context, c cacheTo, s *staged) error {
 	switch c.Type {
 	case "registry":
 		how := b.registry
-		how.Insecure, _ = c.Insecure() // an error was said when it was read
+		how.Insecure = nil
+		if insecure, _ := c.Insecure(); insecure { // an error was said when it was read
+			how.Insecure = registries(c.tags)
+		}
 		return push.Push(ctx, s.layout.Dir(), s.digest, c.tags, how)
 	case "local":
 		return s.move(c.Cache)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/org/secure-build/internal/buildkit"
@@ -62,15 +63,24 @@ func (b *build) readRequest(o options) error {
 }
 
 // platforms reads what to build for. DOCKER_DEFAULT_PLATFORM counts where nothing
-// is said, as for docker buildx build and docker compose.
+// is said, neither by --platform nor with --builder, as for docker buildx build and
+// docker compose.
 func platforms(o options) ([]string, error) {
 	named, err := buildkit.ParsePlatforms(o.list("platform"))
-	if v := o.getenv("DOCKER_DEFAULT_PLATFORM"); err == nil && len(named) == 0 && v != "" {
+	if v := o.getenv("DOCKER_DEFAULT_PLATFORM"); err == nil && len(named) == 0 && v != "" && !buildersHavePlatforms(o) {
 		if named, err = buildkit.ParsePlatforms([]string{v}); err != nil {
 			err = fmt.Errorf("reading DOCKER_DEFAULT_PLATFORM: %w", err)
 		}
 	}
 	return named, err
+}
+
+// buildersHavePlatforms says whether a builder was named for a platform.
+func buildersHavePlatforms(o options) bool {
+	return o.has("builder") && slices.ContainsFunc(o.list("builder"), func(text string) bool {
+		_, named, err := buildkit.ParseBuilder(text)
+		return err == nil && len(named) > 0
+	})
 }
 
 // readOutputs reads where a clean image goes.
@@ -104,18 +114,18 @@ func (b *build) readOutputs(o options) error {
 		return errors.Join(err, err5)
 	}
 	b.request.Outputs, b.push = outputs, outputs.Has(buildkit.OutputPush)
-	tags := commas(o.list("tag"))
+	tags, lax := tagsOf(outputs.Targets, commas(o.list("tag")))
 	for _, t := range outputs.Targets {
-		b.registry.Insecure = b.registry.Insecure || t.Insecure
-		if b.byDigest = b.byDigest || t.ByDigest; len(tags) == 0 && t.Name != "" {
-			tags = append(tags, strings.Split(t.Name, ",")...)
-		}
+		b.byDigest = b.byDigest || t.ByDigest
 	}
 	if s := o.service; s != nil && len(tags) == 0 && outputs.Has(buildkit.OutputDocker) && !b.push {
 		tags = []string{s.Unnamed} // where docker compose up looks for it
 	}
 	var err3, err4 error
 	b.tags, err3 = push.ParseTags(tags)
+	if insecure, err := push.ParseTags(lax); err == nil { // they are among the tags
+		b.registry.Insecure = registries(insecure)
+	}
 	if b.push && b.may.Push && len(tags) == 0 {
 		err4 = hint.Wrap(errors.New("--push without a tag"), "say where to with --tag registry.example.com/team/app:1.2")
 	}
@@ -139,6 +149,41 @@ func commas(items []string) []string {
 }
 
 // names are the tags in full, by the name that Docker has for its own registry.
+// tagsOf are the tags, or without any the names that the outputs have: of those that
+// are pushed, or else of the first that has one. insecure are those of a push that
+// may go to a registry without TLS.
+func tagsOf(targets []buildkit.Target, tags []string) (all, insecure []string) {
+	all = tags
+	for _, t := range targets {
+		its := tags
+		if len(tags) == 0 && t.Name != "" {
+			its = strings.Split(t.Name, ",")
+		}
+		if t.Type != buildkit.OutputPush {
+			continue
+		}
+		if len(tags) == 0 {
+			all = append(all, its...)
+		}
+		if t.Insecure {
+			insecure = append(insecure, its...)
+		}
+	}
+	if i := slices.IndexFunc(targets, func(t buildkit.Target) bool { return t.Name != "" }); len(all) == 0 && i >= 0 {
+		all = strings.Split(targets[i].Name, ",")
+	}
+	return all, insecure
+}
+
+// registries are those of tags.
+func registries(tags []push.Tag) []string {
+	var all []string
+	for _, t := range tags {
+		all = append(all, t.RegistryStr())
+	}
+	return all
+}
+
 func names(tags []push.Tag) []string {
 	var refs []string
 	for _, t := range tags {

@@ -31,9 +31,9 @@ type Options struct {
 	UserAgent          string // sent with each request
 	ByDigest           bool   // leaves the tags where they are
 	Scoped             string // folder of credentials that are for one repository or purpose
-	// Insecure takes a registry without TLS, or with any certificate: whoever is in
-	// between reads the image and the login.
-	Insecure bool
+	// Insecure are the registries that may be without TLS, or with any certificate:
+	// whoever is in between reads the image and the login.
+	Insecure []string
 }
 
 // A Tag is a parsed reference that a push can move.
@@ -70,10 +70,8 @@ func Push(ctx context.Context, dir, digest string, tags []Tag, opts Options) err
 	if err != nil {
 		return fmt.Errorf("pushing: %w", err)
 	}
-	if opts.Insecure {
-		if tags, err = insecure(tags); err != nil {
-			return fmt.Errorf("pushing: %w", err)
-		}
+	if tags, err = opts.named(tags); err != nil {
+		return fmt.Errorf("pushing: %w", err)
 	}
 	var repos []name.Repository
 	for _, t := range tags {
@@ -81,12 +79,12 @@ func Push(ctx context.Context, dir, digest string, tags []Tag, opts Options) err
 			repos = append(repos, t.Repository)
 		}
 	}
-	pusher, err := remote.NewPusher(opts.remote()...)
+	pusher, err := opts.pushers()
 	if err != nil {
 		return fmt.Errorf("pushing: %w", err)
 	}
 	for _, repo := range repos {
-		if err := pusher.Push(ctx, repo.Digest(digest), image); err != nil {
+		if err := pusher(repo.Registry).Push(ctx, repo.Digest(digest), image); err != nil {
 			return explain(fmt.Errorf("pushing to %s: %w", repo, err), repo)
 		}
 	}
@@ -94,24 +92,47 @@ func Push(ctx context.Context, dir, digest string, tags []Tag, opts Options) err
 		return nil
 	}
 	for _, t := range tags {
-		if err := pusher.Push(ctx, t, image); err != nil {
+		if err := pusher(t.Registry).Push(ctx, t, image); err != nil {
 			return explain(fmt.Errorf("tagging %s: %w", t, err), t.Repository)
 		}
 	}
 	return nil
 }
 
-// insecure are tags whose registry may have no TLS.
-func insecure(tags []Tag) ([]Tag, error) {
+// takes says whether a registry may be without TLS.
+func (o Options) takes(registry name.Registry) bool {
+	return slices.Contains(o.Insecure, registry.RegistryStr())
+}
+
+// named are the tags as the registry's client wants them, which asks by HTTP where
+// their names let it.
+func (o Options) named(tags []Tag) ([]Tag, error) {
 	var all []Tag
 	for _, t := range tags {
-		t, err := name.NewTag(t.Name(), name.Insecure)
-		if err != nil {
-			return nil, err
+		if o.takes(t.Registry) {
+			var err error
+			if t, err = name.NewTag(t.Name(), name.Insecure); err != nil {
+				return nil, err
+			}
 		}
 		all = append(all, t)
 	}
 	return all, nil
+}
+
+// pushers are one for registries that have to have TLS, and one for the others.
+func (o Options) pushers() (func(name.Registry) *remote.Pusher, error) {
+	strict, err := remote.NewPusher(o.remote(false)...)
+	if err != nil {
+		return nil, err
+	}
+	lax, err := remote.NewPusher(o.remote(true)...)
+	return func(r name.Registry) *remote.Pusher {
+		if o.takes(r) {
+			return lax
+		}
+		return strict
+	}, err
 }
 
 // open finds the digest in the layout: an index (several platforms, or
@@ -137,7 +158,7 @@ func open(dir, digest string) (remote.Taggable, error) {
 	return found, err
 }
 
-func (o Options) remote() []remote.Option {
+func (o Options) remote(insecure bool) []remote.Option {
 	opts := []remote.Option{remote.WithAuthFromKeychain(pushing(o.Scoped))}
 	if o.Username != "" || o.Password != "" {
 		opts = []remote.Option{remote.WithAuthFromKeychain(login(o))}
@@ -145,7 +166,7 @@ func (o Options) remote() []remote.Option {
 	if o.UserAgent != "" {
 		opts = append(opts, remote.WithUserAgent(o.UserAgent))
 	}
-	if usual, ok := remote.DefaultTransport.(*http.Transport); ok && o.Insecure {
+	if usual, ok := remote.DefaultTransport.(*http.Transport); ok && insecure {
 		usual = usual.Clone()
 		usual.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} // it was asked for
 		opts = append(opts, remote.WithTransport(usual))

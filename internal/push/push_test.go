@@ -129,18 +129,21 @@ func TestPushInsecure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := Push(t.Context(), dir, digest, tags, Options{}); err == nil {
-		t.Error("an unknown certificate was taken")
+	for _, opts := range []Options{{}, {Insecure: []string{"registry.example.com:5000"}}} { // of another one
+		if err := Push(t.Context(), dir, digest, tags, opts); err == nil {
+			t.Errorf("an unknown certificate was taken with %+v", opts)
+		}
 	}
-	if err := Push(t.Context(), dir, digest, tags, Options{Insecure: true}); err != nil {
+	if err := Push(t.Context(), dir, digest, tags, Options{Insecure: []string{strings.TrimPrefix(server.URL, "https://")}}); err != nil {
 		t.Error(err)
 	}
-	for name, want := range map[string]string{"registry.example.com:5000/app:1": "http", "docker.io/team/app": "http"} {
+	opts := Options{Insecure: []string{"registry.example.com:5000", "index.docker.io"}}
+	for name, want := range map[string]string{"registry.example.com:5000/app:1": "http", "docker.io/team/app": "http", "registry.example.com/app:1": "https"} {
 		before, err := ParseTags([]string{name})
 		if err != nil {
 			t.Fatal(err)
 		}
-		after, err := insecure(before)
+		after, err := opts.named(before)
 		if err != nil || before[0].Scheme() != "https" || after[0].Scheme() != want || after[0].Name() != before[0].Name() {
 			t.Errorf("%s: got %v by %s, %v", name, after, after[0].Scheme(), err)
 		}
