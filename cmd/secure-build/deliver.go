@@ -98,10 +98,10 @@ func (b *build) call(ctx context.Context) (err error) {
 	if err := os.MkdirAll(b.cacheDir, 0o700); err != nil {
 		return fmt.Errorf("making the cache folder: %w", err)
 	}
+	defer func() { err = errors.Join(err, b.leave()) }()
 	if err := b.connect(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.engine.Close()) }()
 	b.request.Secret = func(id string) ([]byte, error) { return nil, fmt.Errorf("%s: %w", id, os.ErrNotExist) }
 	said, err := b.engine.Call(ctx, b.request, b.asked, b.answers)
 	if b.metadataFile == "" || said == nil {

@@ -1,6 +1,7 @@
 package buildkit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -75,6 +76,15 @@ func TestBeginNothing(t *testing.T) {
 	} {
 		if opts.alone() {
 			t.Errorf("%s: a private daemon would be started", name)
+		}
+		// Nor is one looked for when the run has ended before it needs one.
+		ctx, giveUp := context.WithCancel(t.Context())
+		giveUp()
+		var log bytes.Buffer
+		opts.Log, opts.CacheDir = &log, t.TempDir()
+		_, err := Begin(ctx, opts)()
+		if left, _ := os.ReadDir(opts.CacheDir); !errors.Is(err, context.Canceled) || log.Len() > 0 || len(left) > 0 {
+			t.Errorf("%s: given up: got %v, %q and %v", name, err, &log, left)
 		}
 	}
 }

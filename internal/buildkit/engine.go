@@ -90,8 +90,8 @@ func Connect(ctx context.Context, opts EngineOptions) (*Engine, error) {
 			continue
 		}
 		e, err := dial(ctx, "socket", "unix://"+sock, dialTimeout)
-		if err == nil {
-			return e, nil
+		if err == nil || ctx.Err() != nil {
+			return e, err
 		}
 		fmt.Fprintf(opts.Log, "secure-build: warning: the daemon at %s can not be used: %s; looking for another\n", sock, firstLine(err.Error()))
 	}
@@ -114,7 +114,12 @@ func (o EngineOptions) builders() []string {
 // The func has to be called, once, after the end of ctx too.
 func Begin(ctx context.Context, opts EngineOptions) func() (*Engine, error) {
 	if !opts.alone() {
-		return func() (*Engine, error) { return Connect(ctx, opts) }
+		return func() (*Engine, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return Connect(ctx, opts)
+		}
 	}
 	var e *Engine
 	var err error
@@ -207,6 +212,9 @@ func current(ctx context.Context, opts EngineOptions) (*Engine, error) {
 	var e *Engine
 	if err == nil {
 		e, err = dialAll(ctx, nodes)
+	}
+	if err != nil && ctx.Err() != nil {
+		return nil, err
 	}
 	if err != nil && opts.Getenv("BUILDX_BUILDER") != "" {
 		return nil, fmt.Errorf("using the builder of BUILDX_BUILDER: %w", err)

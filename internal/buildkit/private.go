@@ -62,6 +62,9 @@ func startPrivate(ctx context.Context, opts EngineOptions) (_ *Engine, err error
 	if err != nil {
 		return nil, fmt.Errorf("locking the build cache: %w", err)
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, errors.Join(err, unlock())
+	}
 	// The lock is ours, so whatever a run that was killed has left here is nobody's.
 	if err := errors.Join(os.RemoveAll(d.tmp()), os.Mkdir(d.tmp(), 0o700)); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting buildkitd: %w", err), unlock())
