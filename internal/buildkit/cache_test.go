@@ -238,11 +238,17 @@ func TestTraceOfCachedSteps(t *testing.T) {
 	add("others", "base", "[1/1] COPY other", time.Second)           // on our base
 	add("namesake", "other image", "[1/1] COPY leak", -time.Hour)    // of another image
 	add("namesakes", "namesake", "[1/1] COPY elsewhere", -time.Hour) // and on it
+	// A command that mounts a secret tells by itself, and takes what holds what it
+	// holds; what such a command stands on elsewhere is others'.
+	names["from exec npm ci"] = true
+	add("theirs", "other image", "[1/1] COPY base", -time.Hour)
+	add("unused", "theirs", "mount / from exec npm ci", -time.Hour)
+	add("on it", "unused", "[1/1] COPY last", -time.Hour)
 	var got []string
 	for _, r := range (&trace{began: began, names: names, before: before}).of(records) {
 		got = append(got, r.ID)
 	}
-	if want := []string{"base", "leak", "last", "stage"}; !slices.Equal(got, want) {
+	if want := []string{"base", "leak", "last", "stage", "unused", "on it"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

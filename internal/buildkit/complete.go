@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/platforms"
 	"github.com/opencontainers/go-digest"
 	ocispecs "github.com/opencontainers/image-spec/specs-go/v1"
+	"github.com/org/secure-build/internal/hint"
 )
 
 // A completion adds to the provenance in an image what BuildKit records only for
@@ -34,7 +35,7 @@ func (e *Engine) complete(ctx context.Context, req Request, rotation *rotation, 
 	if len(rotation.graphs) > 0 {
 		c.sent = func(platform string) sent { return rotation.sent(req, platform, e.dockerfile) }
 		if err := c.result(ctx, res, record); err != nil {
-			return fmt.Errorf("completing the provenance: %w", err)
+			return hint.Wrap(fmt.Errorf("completing the provenance: %w", err), "--no-rotation leaves it as BuildKit has made it, and --provenance mode=min makes it small")
 		}
 	}
 	req.Record.take(record, c.moved)

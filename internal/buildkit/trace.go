@@ -118,40 +118,49 @@ func madeBy(description string) []string {
 // found in the cache. BuildKit notes the use of the last of these only. So the
 // records that those stand on, and those that stand on them, are taken as well
 // where they are of the same steps: the same step on the same layer.
+//
+// What only its name tells may be another build's with the same command. What
+// stands on it holds what it holds, and is taken too; what it stands on is not.
 func (t *trace) of(records []*client.UsageInfo) []*client.UsageInfo {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	near, steps, mine := map[string][]string{}, map[string]bool{}, map[string]bool{} // by ID
-	var todo []string
+	parents, children, steps := map[string][]string{}, map[string][]string{}, map[string]bool{} // by ID
+	var tied, named []string
 	for _, r := range records {
 		same, telling := t.same(r)
 		if steps[r.ID] = same; same {
 			for _, parent := range r.Parents {
-				near[r.ID], near[parent] = append(near[r.ID], parent), append(near[parent], r.ID)
+				parents[r.ID], children[parent] = append(parents[r.ID], parent), append(children[parent], r.ID)
 			}
 		}
-		if t.made(r, same, telling) {
-			todo = append(todo, r.ID)
+		switch {
+		case t.made(r, same):
+			tied = append(tied, r.ID)
+		case telling:
+			named = append(named, r.ID)
 		}
 	}
-	for ; len(todo) > 0; todo = todo[1:] {
-		id := todo[0]
-		if mine[id] {
-			continue
-		}
-		mine[id] = true
-		for _, other := range near[id] {
-			if steps[other] {
-				todo = append(todo, other)
+	mine := map[string]bool{}
+	walk := func(todo []string, next ...map[string][]string) {
+		for ; len(todo) > 0; todo = todo[1:] {
+			id := todo[0]
+			if mine[id] {
+				continue
+			}
+			mine[id] = true
+			for _, way := range next {
+				todo = append(todo, slices.DeleteFunc(slices.Clone(way[id]), func(other string) bool { return !steps[other] })...)
 			}
 		}
 	}
+	walk(tied, parents, children)
+	walk(named, children)
 	return slices.DeleteFunc(slices.Clone(records), func(r *client.UsageInfo) bool { return !mine[r.ID] })
 }
 
 // same says whether a record is of a step that this build has too, and whether
-// that alone tells it: who else has that step does with the same secrets, or
-// fetches the same thing.
+// that alone tells it: most who have that step mount the same secrets in it, or
+// fetch the same thing.
 func (t *trace) same(r *client.UsageInfo) (same, telling bool) {
 	for _, name := range madeBy(r.Description) {
 		tells, ok := t.names[name]
@@ -164,8 +173,8 @@ func (t *trace) same(r *client.UsageInfo) (same, telling bool) {
 // tells it. A private daemon has one run at a time: what is new there is of this
 // build, and so is what an earlier one has left of the same steps. On any other,
 // where another build may run at this moment, it has to be of the same steps, and
-// new or used since if many builds have such a step.
-func (t *trace) made(r *client.UsageInfo, same, telling bool) bool {
+// new or used since.
+func (t *trace) made(r *client.UsageInfo, same bool) bool {
 	used := lastUse(r).After(t.began)
 	if t.before != nil { // by the daemon's own clock
 		last, known := t.before[r.ID]
@@ -179,7 +188,7 @@ func (t *trace) made(r *client.UsageInfo, same, telling bool) bool {
 	case t.before == nil:
 		return same || !t.shared && r.CreatedAt.After(t.began)
 	}
-	return same && (used || telling)
+	return same && used
 }
 
 // another says whether a record may be another build's, which uses it.
