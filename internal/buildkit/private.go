@@ -13,6 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/moby/buildkit/client"
+	"github.com/moby/buildkit/client/llb"
+	"github.com/moby/buildkit/identity"
 	"github.com/org/secure-build/internal/hint"
 )
 
@@ -70,6 +73,10 @@ func startPrivate(ctx context.Context, opts EngineOptions) (_ *Engine, err error
 		return nil, errors.Join(fmt.Errorf("starting buildkitd: %w", err), unlock())
 	}
 	_ = os.Remove(d.socket)
+	killed, err := d.mark()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting buildkitd: %w", err), unlock())
+	}
 
 	stop, died, err := d.start(d.env(os.Environ()))
 	if err != nil {
@@ -80,8 +87,16 @@ func startPrivate(ctx context.Context, opts EngineOptions) (_ *Engine, err error
 		stop(0) // it has done nothing yet, and may not listen to signals
 		return nil, errors.Join(err, unlock())
 	}
-	e.stop = func() error { stop(stopTimeout); return unlock() }
+	e.stop = func() error {
+		if stop(stopTimeout) {
+			_ = os.Remove(d.marker())
+		}
+		return unlock()
+	}
 	e.kill, e.root = func() { stop(0) }, d.root
+	if killed {
+		e.settle(ctx)
+	}
 	return e, nil
 }
 
@@ -129,6 +144,37 @@ func findDaemon(opts EngineOptions) (*daemon, error) {
 		d.socket = filepath.Join(os.TempDir(), fmt.Sprintf("secure-build-%d", os.Geteuid()), "buildkitd.sock")
 	}
 	return d, nil
+}
+
+// marker is there while a daemon runs, and after one that was killed.
+func (d *daemon) marker() string { return filepath.Join(d.root, "running") }
+
+// mark makes the marker, and says whether there was one.
+func (d *daemon) mark() (killed bool, err error) {
+	_, err = os.Stat(d.marker())
+	return err == nil, os.WriteFile(d.marker(), nil, 0o600)
+}
+
+// settleTries is how often a daemon is asked to make something: once to trip, and
+// once to see that it does not.
+const settleTries = 3
+
+// settle lets a daemon trip over what one that was killed has left, before a build
+// does. A snapshotter that is killed between making a folder and noting it makes
+// one of the same name next, fails, and removes the old one
+// (containerd's plugins/snapshots/overlay, createSnapshot). What else may be wrong
+// the build will tell.
+func (e *Engine) settle(ctx context.Context) {
+	for range settleTries {
+		name := "/settled-" + identity.NewID() // or it would be cached
+		def, err := llb.Scratch().File(llb.Mkfile(name, 0o600, nil)).Marshal(ctx)
+		if err == nil {
+			_, err = e.client.Solve(ctx, def, client.SolveOpt{Internal: true}, nil)
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+	}
 }
 
 func (d *daemon) tmp() string { return filepath.Join(d.root, "tmp") }

@@ -19,7 +19,7 @@ import (
 // kernel ends every process of it (the containers of the running steps too)
 // and every mount when it ends, however we end: the first process of a PID
 // namespace takes all others with it, and it is sent SIGKILL when we die.
-func (d *daemon) start(env []string) (stop func(time.Duration), died <-chan error, err error) {
+func (d *daemon) start(env []string) (stop func(time.Duration) (clean bool), died <-chan error, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, nil, err
@@ -63,7 +63,7 @@ func (d *daemon) start(env []string) (stop func(time.Duration), died <-chan erro
 	if err := <-started; err != nil {
 		return nil, nil, errors.Join(err, ours.Close())
 	}
-	return func(grace time.Duration) { d.stop(cmd.Process, ended, grace) }, ended, nil
+	return func(grace time.Duration) bool { return d.stop(cmd.Process, ended, grace) }, ended, nil
 }
 
 // privileged says whether this process may mount, which is what makes root of
@@ -115,21 +115,24 @@ func masksProc(mountinfo string) bool {
 }
 
 // stop asks, waits for as long as grace says, and kills. It returns when the
-// daemon is gone. (One that was stopped by SIGSTOP is not in the way of SIGKILL.)
-func (d *daemon) stop(p *os.Process, ended <-chan error, grace time.Duration) {
+// daemon is gone, and says whether that was asked for only. (One that was stopped
+// by SIGSTOP is not in the way of SIGKILL.)
+func (d *daemon) stop(p *os.Process, ended <-chan error, grace time.Duration) (clean bool) {
 	select {
-	case <-ended:
+	case <-ended: // by itself, or killed by somebody
 	default:
 		// The whole group: without a PID namespace, rootlesskit keeps the signal to itself.
 		_ = syscall.Kill(-p.Pid, syscall.SIGTERM)
 		select {
 		case <-ended:
+			clean = true
 		case <-time.After(grace):
 			_ = syscall.Kill(-p.Pid, syscall.SIGKILL)
 			<-ended
 		}
 	}
 	_ = os.Remove(d.socket)
+	return clean
 }
 
 // lock takes an exclusive lock on a file, which the kernel gives back when we

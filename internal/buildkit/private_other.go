@@ -11,7 +11,7 @@ import (
 
 var errLinux = errors.New("a private buildkitd runs on Linux only")
 
-func (d *daemon) start([]string) (func(time.Duration), <-chan error, error) {
+func (d *daemon) start([]string) (func(time.Duration) bool, <-chan error, error) {
 	return nil, nil, errLinux
 }
 
