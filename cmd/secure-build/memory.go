@@ -9,7 +9,7 @@ import (
 // a wish, not a bound. Beside it are some 50 MiB of the program itself.
 const (
 	maxWalking  = 64 << 20 // a context of 100,000 files takes some 40
-	maxScanning = 84 << 20 // one xz window is 64 MiB, and half of that again would be slack too
+	maxScanning = 76 << 20 // one xz window is 64 MiB, and half of that again would be slack too
 )
 
 // lean is for a scan, whose memory is buffers and decoders that live for its
