@@ -139,14 +139,18 @@ services:
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []string
-		for _, s := range all {
-			got = append(got, s.Name)
-		}
-		if strings.Join(got, " ") != tt.want {
-			t.Errorf("profiles %q, names %q: got %q, want %s", tt.profiles, tt.names, got, tt.want)
+		if got := namesOf(all); got != tt.want {
+			t.Errorf("profiles %q, names %q: got %s, want %s", tt.profiles, tt.names, got, tt.want)
 		}
 	}
+}
+
+func namesOf(services []Service) string {
+	var all []string
+	for _, s := range services {
+		all = append(all, s.Name)
+	}
+	return strings.Join(all, " ")
 }
 
 // TestComposeProfilesOfDotenv: .env switches profiles on as it does for docker
@@ -167,12 +171,8 @@ services:
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []string
-		for _, s := range all {
-			got = append(got, s.Name)
-		}
-		if strings.Join(got, " ") != tt.want {
-			t.Errorf("set in the environment %v: got %q, want %s", tt.set, got, tt.want)
+		if got := namesOf(all); got != tt.want {
+			t.Errorf("set in the environment %v: got %s, want %s", tt.set, got, tt.want)
 		}
 	}
 }
