@@ -21,11 +21,12 @@ func TestBegin(t *testing.T) {
 		}
 		return ""
 	}}
-	if !opts.alone() {
-		t.Skip("another daemon is on its usual socket")
+	begin := Begin
+	if !opts.alone() { // another daemon is on its usual socket
+		begin = beginPrivate
 	}
 	ctx, giveUp := context.WithCancel(t.Context())
-	begun := Begin(ctx, opts)
+	begun := begin(ctx, opts)
 	giveUp()
 	began := time.Now()
 	if e, err := begun(); err == nil {
@@ -40,7 +41,7 @@ func TestBegin(t *testing.T) {
 		t.Errorf("giving up took %v", took)
 	}
 
-	begun = Begin(t.Context(), opts) // waits for no lock that was left
+	begun = begin(t.Context(), opts) // waits for no lock that was left
 	socket := filepath.Join(opts.CacheDir, "buildkit", "run", "buildkitd.sock")
 	for deadline := time.Now().Add(startTimeout); !answers(socket); time.Sleep(startPoll) {
 		if time.Now().After(deadline) {

@@ -121,6 +121,11 @@ func Begin(ctx context.Context, opts EngineOptions) func() (*Engine, error) {
 			return Connect(ctx, opts)
 		}
 	}
+	return beginPrivate(ctx, opts)
+}
+
+// beginPrivate is Begin where the daemon is to be a private one.
+func beginPrivate(ctx context.Context, opts EngineOptions) func() (*Engine, error) {
 	var e *Engine
 	var err error
 	done := make(chan struct{})
